@@ -21,7 +21,8 @@ from webhook import client, clock, trackers
 from webhook import settings as environment
 from webhook.accounts import accounts, keys
 from webhook.accounts.credentials import Credentials, Seal
-from webhook.demo.script import CATALOGUE, EXPECTED_SUMMARY, Request, scenes
+from webhook.demo.catalogue import trakt_catalogue
+from webhook.demo.script import EXPECTED_SUMMARY, Request, scenes, tvtime_episodes, tvtime_movie
 from webhook.demo.stage import (
     Announce,
     JsonObject,
@@ -132,8 +133,10 @@ async def sign_in(stage: Stage, books: ServiceData, http: httpx.AsyncClient, tol
     """Connect the first person to both trackers, with the sign-in methods of the real ones."""
     ready = [
         (f"{stage.trakt}/_control/switches", {"auto_approve": people.FIRST_PERSON, "interval": 1}),
-        (f"{stage.trakt}/_control/catalogue", CATALOGUE),
+        (f"{stage.trakt}/_control/catalogue", trakt_catalogue()),
         (f"{stage.tvtime}/_control/users", {"name": people.FIRST_PERSON, "password": PASSWORD}),
+        (f"{stage.tvtime}/_control/movies", tvtime_movie()),
+        *((f"{stage.tvtime}/_control/episodes", one) for one in tvtime_episodes()),
     ]
     for url, body in ready:
         (await http.post(url, json=body)).raise_for_status()

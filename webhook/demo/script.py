@@ -4,41 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any
 
 import orjson
 
+from webhook import clock
+from webhook.demo.catalogue import PLAYING_FILMS, SHOW_BY_TITLE
+from webhook.demo.household import Taste
+from webhook.demo.senders import MS_PER_MINUTE, PLEX_SERVER, jellyfin_report, plex_report
 from webhook.demo.stage import JsonObject
 
 THUMBNAIL = b"\xff\xd8\xff\xe0" + bytes(20_000)
 """A thumbnail of about the size that Plex sends with every webhook."""
 
-MATRIX: JsonObject = {
-    "title": "The Matrix",
-    "year": 1999,
-    "duration": 8_160_000,
-    "Guid": [{"id": "imdb://tt0133093"}, {"id": "tmdb://603"}, {"id": "tvdb://169"}],
-}
-SHOW: JsonObject = {
-    "title": "Game of Thrones",
-    "year": 2011,
-    "ids": {"tvdb": 121361, "imdb": "tt0944947", "tmdb": 1399},
-    "episodes": [
-        {"season": 3, "number": 9, "title": "The Rains of Castamere", "ids": {"tvdb": 4517466}},
-        {"season": 3, "number": 10, "title": "Mhysa", "ids": {"tvdb": 4517467}},
-    ],
-}
-CATALOGUE: JsonObject = {
-    "movies": [
-        {"title": "The Matrix", "year": 1999, "ids": {"imdb": "tt0133093", "tmdb": 603}, "runtime": 136}
-    ],
-    "shows": [SHOW],
-}
-PLEX_SERVER = {"title": "Living room", "uuid": "demo-plex-server"}
-JELLYFIN_SERVER = "d3d3d3d3d3d3d3d3d3d3d3d3d3d3d3d3"
-EPISODE_MS = 3_120_000
-TICKS_PER_MS = 10_000
+ANNA, BEN = (
+    Taste(name=name, shows=(), films=(), source="plex", player=f"{name}'s television")
+    for name in ("Anna", "Ben")
+)
+FILM, SHOW = PLAYING_FILMS[0], SHOW_BY_TITLE["Orbital Post"]
 
 EXPECTED_SUMMARY: JsonObject = {
     "webhooks": {"interpreted": 10, "unclaimed": 1, "ignored": 1, "quarantined": 1},
@@ -47,6 +30,19 @@ EXPECTED_SUMMARY: JsonObject = {
     "trackers": {"trakt": {"watched": 3}, "tvtime": {"episodes": 2, "movies": 1}},
 }
 """The expected result of the evening."""
+
+
+def tvtime_movie() -> JsonObject:
+    """The film as the fake TV Time learns it."""
+    return {"id": FILM.item.ids.tmdb, "name": FILM.title, "imdb_id": FILM.item.ids.imdb}
+
+
+def tvtime_episodes() -> list[JsonObject]:
+    """The two episodes as the fake TV Time learns them."""
+    return [
+        {"id": one.ids.tvdb, "show": SHOW.ids.tvdb, "name": SHOW.title, "season": 3, "number": one.number}
+        for one in (SHOW.episode(3, 9), SHOW.episode(3, 10))
+    ]
 
 
 # --- what the media servers send
@@ -62,25 +58,10 @@ class Request:
     answer: int = 200
 
 
-def plex(event: str, offset: int | None = None, *, user: str = "anna", **about: Any) -> Request:
-    """A webhook of Plex: a form with the payload and a thumbnail."""
-    metadata = {
-        "librarySectionType": "movie",
-        "librarySectionTitle": "Films",
-        "type": "movie",
-        **MATRIX,
-        **about,
-    }
-    if offset is not None:
-        metadata["viewOffset"] = offset
-    payload = {
-        "event": event,
-        "Account": {"id": 1, "title": user},
-        "Server": PLEX_SERVER,
-        "Player": {"title": f"{user}'s television", "uuid": f"player-of-{user}", "local": True},
-        "Metadata": metadata,
-    }
-    return form(orjson.dumps(payload))
+def plex(event: str, share: float = 0, *, taste: Taste = ANNA, **more: Any) -> Request:
+    """A webhook of Plex about the film: a form with the payload and a thumbnail."""
+    report = plex_report(event, taste, FILM.item, FILM.minutes, clock.now(), share, **more)
+    return form(orjson.dumps(report.payload))
 
 
 def form(payload: bytes, answer: int = 200) -> Request:
@@ -92,31 +73,11 @@ def form(payload: bytes, answer: int = 200) -> Request:
     return Request(source="plex", content_type=kind, body=parts + b"--%b--\r\n" % boundary, answer=answer)
 
 
-def jellyfin(kind: str, number: int, percent: float, **more: Any) -> Request:
-    """A webhook of Jellyfin's plugin: JSON labelled as text."""
-    episode = next(one for one in SHOW["episodes"] if one["number"] == number)
-    payload = {
-        "NotificationType": kind,
-        "UtcTimestamp": datetime.now(UTC).isoformat(),
-        "ServerId": JELLYFIN_SERVER,
-        "ServerName": "Attic",
-        "NotificationUsername": "anna",
-        "UserId": "a1" * 16,
-        "DeviceId": "anna-tablet",
-        "DeviceName": "Anna's tablet",
-        "ItemId": f"{number:032x}",
-        "ItemType": "Episode",
-        "Name": episode["title"],
-        "SeriesName": SHOW["title"],
-        "SeasonNumber": episode["season"],
-        "EpisodeNumber": number,
-        "Year": 2013,
-        "Provider_tvdb": str(episode["ids"]["tvdb"]),
-        "RunTimeTicks": EPISODE_MS * TICKS_PER_MS,
-        "PlaybackPositionTicks": int(EPISODE_MS * percent / 100) * TICKS_PER_MS,
-        **more,
-    }
-    return Request(source="jellyfin", content_type="text/plain; charset=utf-8", body=orjson.dumps(payload))
+def jellyfin(kind: str, number: int, share: float, **more: Any) -> Request:
+    """A webhook of Jellyfin's plugin about an episode: JSON labelled as text."""
+    about = ("anna", "Anna's tablet", SHOW.episode(3, number), SHOW.minutes)
+    body = orjson.dumps(jellyfin_report(kind, *about, clock.now(), share, **more).payload)
+    return Request(source="jellyfin", content_type="text/plain; charset=utf-8", body=body)
 
 
 def tautulli(action: str) -> Request:
@@ -126,12 +87,12 @@ def tautulli(action: str) -> Request:
         "media_type": "movie",
         "server_machine_id": PLEX_SERVER["uuid"],
         "username": "anna",
-        "player": "anna's television",
-        "title": "The Matrix",
-        "year": "1999",
-        "imdb_id": "tt0133093",
-        "themoviedb_id": "603",
-        "duration_ms": str(MATRIX["duration"]),
+        "player": ANNA.player,
+        "title": FILM.title,
+        "year": str(FILM.year),
+        "imdb_id": FILM.item.ids.imdb,
+        "themoviedb_id": str(FILM.item.ids.tmdb),
+        "duration_ms": str(FILM.minutes * MS_PER_MINUTE),
         "progress_percent": "91",
     }
     return Request(source="tautulli", content_type="application/json", body=orjson.dumps(payload))
@@ -149,43 +110,39 @@ class Scene:
     trouble: Mapping[str, Any] | None = None
 
 
-def film_item(percent: float) -> int:
-    return int(MATRIX["duration"] * percent / 100)
-
-
 def scenes() -> list[Scene]:
     """The scenes of the evening, in which Trakt answers 503 once."""
     away = {"route": "POST /scrobble/stop", "status": 503, "times": 1}
     return [
-        Scene(says="Anna starts The Matrix on Plex.", sends=lambda: plex("media.play", 0)),
-        Scene(says="She pauses it to get a drink.", sends=lambda: plex("media.pause", film_item(41))),
-        Scene(says="She continues.", sends=lambda: plex("media.resume", film_item(41))),
-        Scene(says="Plex reports the film as watched.", sends=lambda: plex("media.scrobble", film_item(91))),
+        Scene(says="Anna starts Paper Harbour on Plex.", sends=lambda: plex("media.play")),
+        Scene(says="She pauses it to get a drink.", sends=lambda: plex("media.pause", 0.41)),
+        Scene(says="She continues.", sends=lambda: plex("media.resume", 0.41)),
+        Scene(says="Plex reports the film as watched.", sends=lambda: plex("media.scrobble", 0.91)),
         Scene(says="Tautulli reports the same play; it counts once.", sends=lambda: tautulli("watched")),
+        Scene(says="The credits end, and Plex reports a stop.", sends=lambda: plex("media.stop", 0.97)),
         Scene(
-            says="The credits end, and Plex reports a stop.", sends=lambda: plex("media.stop", film_item(97))
-        ),
-        Scene(
-            says="Anna starts an episode of Game of Thrones on Jellyfin.",
+            says="Anna starts an episode of Orbital Post on Jellyfin.",
             sends=lambda: jellyfin("PlaybackStart", 9, 0),
         ),
-        Scene(says="It is almost over …", sends=lambda: jellyfin("PlaybackProgress", 9, 96, IsPaused=False)),
+        Scene(
+            says="It is almost over …", sends=lambda: jellyfin("PlaybackProgress", 9, 0.96, IsPaused=False)
+        ),
         Scene(
             says="… and the next one starts automatically, without a stop for the first.",
             sends=lambda: jellyfin("PlaybackStart", 10, 0),
         ),
         Scene(
             says="It ends while Trakt is down (503): TV Time gets it at once, Trakt when it is back.",
-            sends=lambda: jellyfin("PlaybackStop", 10, 98, PlayedToCompletion=True),
+            sends=lambda: jellyfin("PlaybackStop", 10, 0.98, PlayedToCompletion=True),
             trouble=away,
         ),
         Scene(
             says="Ben, whose user is not claimed, watches something; it is kept until somebody claims him.",
-            sends=lambda: plex("media.play", 0, user="ben"),
+            sends=lambda: plex("media.play", taste=BEN),
         ),
         Scene(
             says="A trailer plays before the next film; it is ignored, with the reason.",
-            sends=lambda: plex("media.play", 0, type="clip", subtype="trailer", extraType=1, Guid=[]),
+            sends=lambda: plex("media.play", type="clip", subtype="trailer", extraType=1, Guid=[]),
         ),
         Scene(
             says="A broken webhook arrives; it is refused, but kept.",
