@@ -94,8 +94,6 @@ class Commands(TyperGroup):
         except OWN_WAYS:
             raise
         except Exception as error:
-            from webhook.cli._errors import explain
-
             said = explain(error)
             if said is None:
                 raise
@@ -125,6 +123,20 @@ def import_lean() -> Iterator[None]:
             gc.enable()
         for name in absent:
             del loaded[name]
+
+
+def explain(error: Exception) -> str | None:
+    """The message for the person, or None if the output's reader is gone.
+
+    What a command says itself needs nothing else of the program.
+    """
+    with import_lean():
+        from webhook.cli._common import Failed, strip_control_characters
+
+        if isinstance(error, Failed):
+            return strip_control_characters(str(error))
+        from webhook.cli import _errors
+    return _errors.explain(error)
 
 
 def load(name: str) -> Any:
