@@ -40,7 +40,7 @@ SETTLED = 120.0  # seconds that the service has to count what it keeps counted
 
 PAGES = (
     "/", "/activity", "/activity?state=interpreted", "/activity?state=quarantined", "/activity?source=emby",
-    "/activity?text=zzz", "/activity?tracker=simkl", "/activity?person=ben", "/deliveries",
+    "/activity?outcome=needs_you", "/activity?outcome=waiting", "/activity?state=ignored", "/activity?text=zzz", "/activity?tracker=simkl", "/activity?person=ben", "/deliveries",
     "/deliveries?state=done", "/deliveries?state=expired", "/deliveries?state=dead", "/deliveries?tracker=trakt",
     "/deliveries?state=expired&person=ben", "/needs-you", "/history", "/history?limit=200", "/history?text=show",
     "/history?text=zzz", "/history?text=film 4711", "/history?kind=track", "/history?library=none", "/history?only=by-hand",

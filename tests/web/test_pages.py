@@ -229,6 +229,44 @@ def test_the_activity_is_filtered(home: Household) -> None:
     assert shown("tracker=trakt") == []
 
 
+def test_the_activity_is_filtered_by_what_became_of_a_webhook(home: Household) -> None:
+    for number, state in enumerate(("done", "dead", "unmatched", "waiting"), 1):
+        home.hear("anna", f"Part {number}", index=number, guid=f"plex://episode/{number}", Guid=[])
+        home.settle(state, reason=None if state == "done" else "it was refused")
+    home.hear("carl", "Fifth", index=5, guid="plex://episode/5", Guid=[])
+    home.hear("anna", "Sixth", subtype="trailer")
+    dismissed = update(tables.delivery).where(tables.delivery.c.state == "unmatched")
+    browser, api = home.browser(), home.api()
+
+    def shown(query: str) -> list[int]:
+        listed = re.findall(r'class="title" href="/trace/(\d)"', browser.get(f"/activity?{query}").text)
+        given = api.get(f"/api/v1/webhooks?{query}").json()["items"]
+        assert [str(one["id"]) for one in given] == listed
+        return sorted(int(number) for number in listed)
+
+    assert shown("outcome=needs_you") == [2, 3, 5]
+    assert shown("outcome=failed") == [2]
+    assert shown("outcome=waiting") == [4]
+    assert shown("outcome=needs_you&state=unclaimed") == [5]
+    home.do(lambda connection: connection.execute(dismissed.values(settled_at=clock.now())))
+    assert shown("outcome=needs_you") == [2, 5]
+    assert shown("reason=trailer") == [6]
+    assert shown("reason=photo") == []
+    assert browser.get("/activity?outcome=lost").status_code == 400
+
+
+def test_the_reasons_why_webhooks_were_ignored_are_counted_as_chips(home: Household) -> None:
+    for _ in range(2):
+        home.hear("anna", subtype="trailer")
+    home.hear(event="media.play.unknown")
+
+    page = home.browser().get("/activity?state=ignored").text
+    chips = page.partition('aria-label="Reasons"')[2].partition("</ul>")[0]
+
+    assert re.search(r'reason=trailer">trailers <span class="note">2</span>', chips)
+    assert re.search(r'reason=unsupported_event">not about viewing <span class="note">1</span>', chips)
+
+
 def test_a_rare_title_is_found_further_back(home: Household, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("webhook.web.visible.SEARCH_LIMIT", 2)
     for number in range(1, 6):
