@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from sqlalchemy import delete, insert, select
 
 from tests.web.conftest import Household, form_token
+from tests.web.viewings import NOON, seen, viewing
 from webhook import clock
-from webhook.domain.event import Movie
+from webhook.domain.event import Ids, Movie
 from webhook.history import library
 from webhook.storage import tables
 
@@ -240,6 +242,22 @@ def test_films_are_found_by_their_title(home: Household) -> None:
     assert "<bdi>Salt Road</bdi>" in browser.get("/library/films").text
     assert "<bdi>Salt Road</bdi>" in browser.get("/library/films?text=salt").text
     assert "Nothing here has “zzz” in its title." in browser.get("/library/films?text=zzz").text
+
+
+def test_a_film_is_shown_once_by_whatever_title_and_a_remake_by_itself(home: Household) -> None:
+    ids, other = Ids(tmdb=5), Ids(tmdb=6)
+    seen(
+        home,
+        viewing(Movie(title="Salt Road", year=1999, ids=ids), NOON),
+        viewing(Movie(title="Die Salzstraße", year=1999, ids=ids), NOON + timedelta(days=30)),
+        viewing(Movie(title="Salt Road", year=2021, ids=other), NOON + timedelta(days=60)),
+    )
+
+    page = home.browser().get("/library/films").text
+
+    assert 'aria-label="2 titles"' in page
+    assert page.count('<span class="title">') == 2
+    assert "2 times" in page
 
 
 def test_what_is_loved_or_wanted_stands_in_its_list(home: Household) -> None:

@@ -26,12 +26,10 @@ from webhook.history.stats_cache import Tally
 from webhook.history.stats_shows import (
     Counts,
     Ending,
-    Group,
     KeptEndings,
     SeenShow,
     TopJson,
     find_endings,
-    group_titles,
     top_json,
 )
 from webhook.history.stats_span import Span, in_span
@@ -39,6 +37,7 @@ from webhook.history.stats_sums import (
     MonthsByKindJson,
     StreaksJson,
     Sums,
+    TitleCount,
     TitleKey,
     TotalsJson,
     count_sums,
@@ -165,8 +164,8 @@ def watched_shows(
     return [(show, ends.get(place)) for place, show in enumerate(found.shows)]
 
 
-def watched_films(connection: Connection, person_id: int, zone: ZoneInfo) -> list[Group]:
-    """Every film that the person has watched."""
+def watched_films(connection: Connection, person_id: int, zone: ZoneInfo) -> list[TitleCount]:
+    """Every film that the person has watched, as often as it was reported differently."""
     span, there = Span(), stats_cache.find_tally(connection, person_id, tally_name(None, zone))
     before = there and titles_of_tally(connection, person_id, there[0])
     if there is None or before is None:
@@ -175,7 +174,7 @@ def watched_films(connection: Connection, person_id: int, zone: ZoneInfo) -> lis
         sums = Sums(titles=before)
         if count_plays_between(connection, person_id, span, there[0].until):
             sums.add(count_sums(connection, person_id, span, zone, since=there[0].until))
-    return group_titles(sums.of_kind(Kind.MOVIE))
+    return list(sums.of_kind(Kind.MOVIE))
 
 
 def load_endings(connection: Connection, person_id: int, zone: ZoneInfo) -> KeptEndings:

@@ -15,7 +15,8 @@ from webhook.domain.items import fold_title
 from webhook.domain.pictures import picture_key
 from webhook.history import library, shows, stats
 from webhook.history.shows import Listing, Place
-from webhook.history.stats_shows import Ending, SeenShow
+from webhook.history.stats_shows import Ending, Group, SeenShow, group_titles
+from webhook.history.stats_sums import TitleCount
 from webhook.lookups import ListedEpisode
 from webhook.storage.tables import FollowRow, LibraryRow
 from webhook.storage.types import from_ms
@@ -60,6 +61,8 @@ class ShowTile(Tile):
 
     ids: Ids
     tab: ShowTab
+    complete: bool = False
+    """True if every aired episode is watched."""
     aired: int | None = None
     watched: int = 0
     next: ListedEpisode | None = None
@@ -112,6 +115,7 @@ def watched_show(seen: SeenShow, end: Ending | None, row: FollowRow | None) -> S
         plays=seen.plays,
         state=row.state if row else None,
         tab=tab_of(end, row.state if row else None),
+        complete=end is not None and end.at is not None,
     )
 
 
@@ -155,20 +159,23 @@ def add_progress(
         for one in tiles
         if one.key in lists
     }
-    seen = shows.first_viewings(connection, person_id, list(listings.values()))
+    begun = [listings[one.key] for one in tiles if one.key in listings and not one.complete]
+    seen = shows.first_viewings(connection, person_id, begun)
     return [
-        with_progress(one, listings[one.key], seen[one.key], today) if one.key in listings else one
+        with_progress(one, listings[one.key], seen.get(one.key or "", {}), today)
+        if one.key in listings
+        else one
         for one in tiles
     ]
 
 
 def with_progress(tile: ShowTile, listing: Listing, seen: dict[Place, datetime], today: date) -> ShowTile:
     aired = listing.aired_episodes(today)
-    following = next_to_watch(aired, seen)
+    following = None if tile.complete else next_to_watch(aired, seen)
     return replace(
         tile,
         aired=len(aired),
-        watched=sum((one.season, one.number) in seen for one in aired),
+        watched=len(aired) if tile.complete else sum((one.season, one.number) in seen for one in aired),
         next=following or next_to_air(listing, today),
         next_is_aired=following is not None,
     )
@@ -191,21 +198,49 @@ def next_to_air(listing: Listing, today: date) -> ListedEpisode | None:
 # --- films and lists
 
 
-def list_films(connection: Connection, person_id: int, zone: ZoneInfo) -> list[Tile]:
-    """Every film that the person watched, the last watched first."""
-    found = stats.watched_films(connection, person_id, zone)
-    found.sort(key=lambda one: (-one.last, one.title or ""))
-    return [
-        Tile(
-            kind=Kind.MOVIE.value,
-            title=one.title,
-            year=one.year,
-            picture=picture_key(Movie(title=one.title, year=one.year, ids=Ids.from_json(one.ids))),
-            at=from_ms(one.last),
-            plays=one.plays,
-        )
-        for one in found
+def page_of_films(
+    connection: Connection, person_id: int, zone: ZoneInfo, text: str | None, after: int, limit: int
+) -> TilePage:
+    """A page of the films that the person watched, the last watched first.
+
+    Only those of the page are grouped, as thousands take their time.
+    """
+    wanted = (text or "").casefold()
+    found = [
+        one
+        for one in stats.watched_films(connection, person_id, zone)
+        if wanted in (one.title or "").casefold()
     ]
+    names = name_films(found)
+    shown = list(names)[after : after + limit]
+    films = group_titles(row for name in shown for row in names[name])
+    films.sort(key=lambda one: -one.last)
+    return TilePage(
+        [film_tile(one) for one in films], len(names), after + limit if len(names) > after + limit else None
+    )
+
+
+def name_films(rows: list[TitleCount]) -> dict[str, list[TitleCount]]:
+    """The rows of each film, the last watched first: those of one title, or of the same ids."""
+    names: dict[str, list[TitleCount]] = {}
+    by_ids: dict[str, str] = {}
+    for row in sorted(rows, key=lambda one: -one.last):
+        name = (row.title or "").casefold()
+        if row.ids and row.ids != "{}":
+            name = by_ids.setdefault(row.ids, name)
+        names.setdefault(name, []).append(row)
+    return names
+
+
+def film_tile(film: Group) -> Tile:
+    return Tile(
+        kind=Kind.MOVIE.value,
+        title=film.title,
+        year=film.year,
+        picture=picture_key(Movie(title=film.title, year=film.year, ids=Ids.from_json(film.ids))),
+        at=from_ms(film.last),
+        plays=film.plays,
+    )
 
 
 def list_watchlist(connection: Connection, person_id: int) -> list[Tile]:

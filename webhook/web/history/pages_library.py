@@ -30,19 +30,19 @@ from webhook.web.http.params import Params, whole
 from webhook.web.http.sessions import base
 from webhook.web.visible import Visitor
 
-TILES_PER_PAGE = 48
+TILES_PER_PAGE = 30
 
-LISTS: Mapping[str, Callable[[Connection, PersonRow], Sequence[Tile]]] = {
-    "films": lambda connection, owner: shelves.list_films(connection, owner.id, zone_of(owner.timezone)),
-    "watchlist": lambda connection, owner: shelves.list_watchlist(connection, owner.id),
-    "loved": lambda connection, owner: shelves.list_favourites(connection, owner.id),
+FILMS = "films"
+LISTS: Mapping[str, Callable[[Connection, int], Sequence[Tile]]] = {
+    "watchlist": shelves.list_watchlist,
+    "loved": shelves.list_favourites,
 }
-"""The tabs that are not of shows by progress."""
+"""The tabs of lists that a person keeps."""
 
 
 class Library(Page):
     def routes(self) -> list[BaseRoute]:
-        tabs = [ShowTab.UP_TO_DATE, ShowTab.FINISHED, *LISTS]
+        tabs = [ShowTab.UP_TO_DATE, ShowTab.FINISHED, FILMS, *LISTS]
         return [
             Route("/library", self.page(self.tiles)),
             *(Route(f"/library/{tab}", self.page(self.tiles)) for tab in tabs),
@@ -67,11 +67,14 @@ class Library(Page):
         owner, names = await self.chosen_person(params, visitor)
         text, after = params.text("text"), params.after() or 0
         tab = request.url.path.rstrip("/").rpartition("/")[2]
-        tab = tab if tab in {*LISTS, *ShowTab} else ShowTab.WATCHING
+        tab = tab if tab in {FILMS, *LISTS, *ShowTab} else ShowTab.WATCHING
 
         def read(connection: Connection) -> TilePage:
+            if tab == FILMS:
+                zone = zone_of(owner.timezone)
+                return shelves.page_of_films(connection, owner.id, zone, text, after, TILES_PER_PAGE)
             if tab in LISTS:
-                page = shelves.page_of(LISTS[tab](connection, owner), text, after, TILES_PER_PAGE)
+                page = shelves.page_of(LISTS[tab](connection, owner.id), text, after, TILES_PER_PAGE)
                 tiles = [only_with_page(connection, owner.id, one) for one in page.tiles]
                 return replace(page, tiles=tiles)
             return page_of_shows(connection, owner, ShowTab(tab), text, after)
