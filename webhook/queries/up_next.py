@@ -23,13 +23,14 @@ from webhook.storage.json_shapes import IdsJson, ItemJson
 from webhook.storage.rows import fetch_all
 from webhook.storage.tables import play
 
-RECENT_PLAYS = 300
+RECENT_PLAYS = 200
 """The latest plays of episodes in which recently watched shows are looked for."""
 
-MAX_SHOWS = 40
+MAX_SHOWS = 48
 """The shows whose next episode is looked for, the latest watched first."""
 
-UP_NEXT_SIZE = 20
+UP_NEXT_SIZE = 16
+"""The episodes listed, and the shows that are looked into at a time until there are as many."""
 
 
 class UpNextJson(ItemFields):
@@ -80,16 +81,27 @@ def list_up_next(
     lookup has listed has none.
     """
     current = current_shows(connection, person_id)
-    lists = shows.stored_lists(connection, [show.key for show in current])
-    listings = [with_later_episodes(show, lists[show.key]) for show in current if show.key in lists]
-    seen = shows.first_viewings(connection, person_id, listings)
-    by_key = {show.key: show for show in current}
-    found = [
-        (entry, by_key[listing.key])
-        for listing in listings
-        if (entry := next_of_show(listing, by_key[listing.key], seen[listing.key], today)) is not None
-    ]
+    found: list[tuple[UpNextJson, CurrentShow]] = []
+    for start in range(0, len(current), UP_NEXT_SIZE):
+        if len(found) >= limit:
+            break
+        found += next_of_shows(connection, person_id, current[start : start + UP_NEXT_SIZE], today)
     return [entry for entry, _ in sorted(found, key=lambda pair: urgency(pair[0], pair[1], today))][:limit]
+
+
+def next_of_shows(
+    connection: Connection, person_id: int, current: Sequence[CurrentShow], today: date
+) -> list[tuple[UpNextJson, CurrentShow]]:
+    """The next episode of each of these shows that has one, beside its show."""
+    lists = shows.stored_lists(connection, [show.key for show in current])
+    listings = {show.key: with_later_episodes(show, lists[show.key]) for show in current if show.key in lists}
+    seen = shows.first_viewings(connection, person_id, list(listings.values()))
+    return [
+        (entry, show)
+        for show in current
+        if show.key in listings
+        and (entry := next_of_show(listings[show.key], show, seen[show.key], today)) is not None
+    ]
 
 
 def urgency(entry: UpNextJson, show: CurrentShow, today: date) -> tuple[bool, float, str]:
