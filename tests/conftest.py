@@ -35,6 +35,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: "browser" in item.path.parts)
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> Iterator[None]:
+    with layers.bound_cpu_time(item):
+        yield
+
+
 @pytest.fixture(scope="session")
 def watch() -> layers.Watch:
     return layers.Watch()

@@ -1,7 +1,8 @@
-"""The layers of the tests: the rule that gives each test its own, and the bounds of a unit test."""
+"""The layers of the tests: the rule that gives each test its own, and the bounds of those below e2e."""
 
 from __future__ import annotations
 
+import os
 import sys
 import threading
 from collections.abc import Iterator
@@ -42,6 +43,9 @@ OUTSIDE = {
 }
 """Events of Python's audit, and what a unit test does wrong when they occur."""
 
+MAX_CPU_TIME = 5.0
+"""Seconds of processor time that a test takes which is not in the e2e layer."""
+
 
 def layer(item: pytest.Item) -> str:
     """The layer of a test that is not marked with one."""
@@ -81,3 +85,24 @@ class Watch:
             yield self.noted
         finally:
             self.thread = None
+
+
+def cpu_time() -> float:
+    """Seconds of processor time of this process and of the children it has waited for."""
+    times = os.times()
+    return times.user + times.system + times.children_user + times.children_system
+
+
+@contextmanager
+def bound_cpu_time(item: pytest.Item) -> Iterator[None]:
+    """Fail a test that takes too long outside e2e; by processor time, so that a busy machine makes none fail."""
+    before = cpu_time()
+    yield
+    spent = cpu_time() - before
+    bound = not (item.get_closest_marker("e2e") or item.get_closest_marker("soak"))
+    if bound and spent > MAX_CPU_TIME:
+        pytest.fail(
+            f"This test took {spent:.1f} s of processor time, and outside the e2e layer {MAX_CPU_TIME:g} s are the most: "
+            "make it smaller, or move it to e2e (tests/layers.py) if it needs real processes, faults or attacks.",
+            pytrace=False,
+        )
