@@ -163,11 +163,11 @@ END $$
 
 
 @contextlib.contextmanager
-def made_database(server: str) -> Iterator[str]:
+def made_database(server: str, template: str = "template0") -> Iterator[str]:
     name = f"watchmark_{os.getpid()}_{next(COUNT)}"
     admin = create_engine(driver(server), isolation_level="AUTOCOMMIT")
     with admin.connect() as connection:
-        connection.execute(text(f"CREATE DATABASE {name} TEMPLATE template0"))
+        connection.execute(text(f"CREATE DATABASE {name} TEMPLATE {template}"))
     yield database_url(server, name)
     with contextlib.suppress(Exception), admin.connect() as connection:
         connection.execute(text(f"DROP DATABASE {name} WITH (FORCE)"))

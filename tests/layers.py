@@ -16,8 +16,8 @@ NAMES = ("unit", "integration", "e2e")
 TESTS = Path(__file__).parent
 
 END_TO_END = {
-    "attacks", "browser", "faults", "test_demo.py", "test_pipeline.py", "test_security.py", "test_tvtime_fuzz.py",
-    "test_videoscrobbler_fuzz.py", "test_wheel.py",
+    "attacks", "browser", "faults", "test_demo.py", "test_every_get.py", "test_hostile_forms.py", "test_pipeline.py",
+    "test_security.py", "test_tvtime_fuzz.py", "test_videoscrobbler_fuzz.py", "test_wheel.py",
 }  # fmt: skip
 UNIT = {
     "sources", "test_anime.py", "test_architecture.py", "test_body.py", "test_covers.py", "test_edits.py", "test_exports.py",

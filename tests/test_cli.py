@@ -1519,6 +1519,7 @@ def test_an_owner_with_a_password_gets_no_link(home: Home) -> None:
         assert process.said["welcome"] is None
 
 
+@pytest.mark.e2e  # three processes
 def test_a_second_service_on_the_same_data_is_refused(home: Home) -> None:
     home.set(PORT="0")
 

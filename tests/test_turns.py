@@ -39,19 +39,30 @@ NOW = datetime.now(UTC).replace(microsecond=0)
 TRACKERS = {"trakt": Capabilities(frozenset({Kind.EPISODE}), ALWAYS_ON)}
 Opened = Callable[[], Database]
 PEOPLE = ("anna", "ben", "carla", "dora", "emil")
-VIEWINGS = 60
+VIEWINGS, MANY_VIEWINGS = 30, 60
+PATIENCE = 600.0
+"""Seconds for an inbox that takes one or two, on a machine that is busy with much else."""
+
+
+@pytest.fixture(scope="module")
+def template(postgres_server: str) -> Iterator[str]:
+    """The name of a migrated database that nobody is connected to, so that it can be copied."""
+    with made_database(postgres_server) as url:
+        with contextlib.closing(Database(driver(url))) as database:
+            migrate.migrate(database)
+        name = database.engine.url.database
+        assert name is not None
+        yield name
 
 
 @pytest.fixture
-def opened(postgres_server: str) -> Iterator[Opened]:
+def opened(postgres_server: str, template: str) -> Iterator[Opened]:
     """Makes migrated PostgreSQL databases."""
     with contextlib.ExitStack() as stack:
 
         def made() -> Database:
-            url = stack.enter_context(made_database(postgres_server))
-            database = stack.enter_context(contextlib.closing(Database(driver(url))))
-            migrate.migrate(database)
-            return database
+            url = stack.enter_context(made_database(postgres_server, template))
+            return stack.enter_context(contextlib.closing(Database(driver(url))))
 
         yield made
 
@@ -80,9 +91,9 @@ def add_token(connection: Connection, person_id: int | None) -> int:
     return tokens.add_token(connection, "webhook", secret, secret, NOW, person_id=person_id)
 
 
-def received(dice: random.Random, own: dict[str, int]) -> list[ReceivedWebhook]:
+def received(dice: random.Random, own: dict[str, int], count: int) -> list[ReceivedWebhook]:
     """A mixed inbox: viewings of several users side by side, begun, ended and begun again, on players they share."""
-    viewings = [viewing(dice) for _ in range(VIEWINGS)]
+    viewings = [viewing(dice) for _ in range(count)]
     side_by_side: list[dict[str, Any]] = []
     while viewings:
         playing = dice.choice(viewings[:6])
@@ -128,10 +139,10 @@ def time_of(number: int, count: int) -> datetime:
     )
 
 
-def fill(connection: Connection, seed: int) -> None:
+def fill(connection: Connection, seed: int, viewings: int) -> None:
     dice = random.Random(seed)
     claimers = PEOPLE if seed else ()  # without claims the first to play something is the first person
-    inbox.store_webhooks(connection, received(dice, settle_in(connection, claimers)))
+    inbox.store_webhooks(connection, received(dice, settle_in(connection, claimers), viewings))
 
 
 def interpret_alone(database: Database) -> None:
@@ -157,7 +168,7 @@ def interpret_together(database: Database, count: int, seed: int) -> None:
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(60)
+        thread.join(PATIENCE)
         assert not thread.is_alive()
     for fault in faults:
         raise fault
@@ -210,11 +221,11 @@ def outcome(connection: Connection) -> dict[str, list[Any]]:
     return found
 
 
-def both_ways(opened: Opened, count: int, seed: int) -> tuple[Any, Any]:
+def both_ways(opened: Opened, count: int, seed: int, viewings: int) -> tuple[Any, Any]:
     """The outcome of one inbox, by one interpreter and by several."""
     alone, together = opened(), opened()
     for database in (alone, together):
-        database.do(lambda connection: fill(connection, seed))
+        database.do(lambda connection: fill(connection, seed, viewings))
     interpret_alone(alone)
     interpret_together(together, count, seed)
     return alone.ask(outcome), together.ask(outcome)
@@ -223,7 +234,7 @@ def both_ways(opened: Opened, count: int, seed: int) -> tuple[Any, Any]:
 @pytest.mark.parametrize("seed", range(4))
 @pytest.mark.parametrize("count", [2, 3])
 def test_several_interpreters_make_of_an_inbox_what_one_makes(opened: Opened, count: int, seed: int) -> None:
-    expected, found = both_ways(opened, count, seed)
+    expected, found = both_ways(opened, count, seed, VIEWINGS)
 
     assert len(expected["anna"]) > 5
     assert found == expected
@@ -232,11 +243,12 @@ def test_several_interpreters_make_of_an_inbox_what_one_makes(opened: Opened, co
 @pytest.mark.soak
 @pytest.mark.parametrize("seed", range(100, 140))
 def test_many_inboxes_come_to_the_same(opened: Opened, seed: int) -> None:
-    expected, found = both_ways(opened, 2 + seed % 3, seed)
+    expected, found = both_ways(opened, 2 + seed % 3, seed, MANY_VIEWINGS)
 
     assert found == expected
 
 
+@pytest.mark.e2e  # it may take several inboxes until the mistake shows
 @pytest.mark.parametrize(
     ("name", "careless"),
     [
@@ -256,7 +268,7 @@ def test_interpreters_that_are_careless_are_found_out(
 
 def is_found_out(opened: Opened, seed: int) -> bool:
     try:
-        expected, found = both_ways(opened, 3, seed)
+        expected, found = both_ways(opened, 3, seed, MANY_VIEWINGS)
     except (IntegrityError, Unavailable):
         return True
     return bool(found != expected)
@@ -370,7 +382,7 @@ def test_a_claim_finds_the_webhook_that_is_just_found_unclaimed(family: Database
         claiming.start()
         claiming.join(0.2)
         assert claiming.is_alive()
-    claiming.join(10)
+    claiming.join(PATIENCE)
     interpret_alone(family)
 
     found = family.ask(
