@@ -18,7 +18,7 @@ from functools import cache
 from html import unescape
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote, unquote_plus, urlencode
+from urllib.parse import parse_qs, quote, unquote_plus, urlencode
 
 import httpx
 import jsonschema
@@ -105,6 +105,7 @@ QUERIES: Mapping[str, Callable[[Rows], Iterable[Mapping[str, object]]]] = {
         {"of": one, "title": "x"} for one in (*rows.unmatched, *rows.questions)
     ],
     "/history": lambda rows: [{"text": text} for text in ("harbour", "%")],
+    "/history/add": lambda rows: [{"kind": kind, "q": "harbour"} for kind in ("movie", "episode")],
     "/activity": lambda rows: [{"text": text} for text in ("harbour", "%")],
     "/history/numbers": lambda rows: [
         *({"year": year} for year in ("all", 1999)),
@@ -122,6 +123,7 @@ QUERIES: Mapping[str, Callable[[Rows], Iterable[Mapping[str, object]]]] = {
 ASKED: Mapping[str, Values] = {
     "person": NAMES,
     "text": each("harbour", "%"),
+    "library": each("Films", "%"),
     "title": each("Harbour"),
     "since": each("2001-01-01T00:00:00Z", "2999-01-01T00:00:00Z"),
     "until": each("2001-01-01T00:00:00Z", "2999-01-01T00:00:00Z"),
@@ -204,6 +206,7 @@ def addresses(path: str, rows: Rows) -> list[str]:
 # --- pages
 
 
+FILTERS = frozenset({"kind", "only", "library", "view", "select"})
 LINK = re.compile(r' href="(/[^"#]*)')
 FORM = re.compile(r'<form[^>]* method="get" action="([^"]+)"(.*?)</form>', re.DOTALL)
 SELECT = re.compile(r'<select[^>]* name="([^"]+)"[^>]*>(.*?)</select>', re.DOTALL)
@@ -219,6 +222,12 @@ def onward(page: str) -> Iterator[str]:
                 yield f"{action}?{urlencode({name: unescape(value if valued else text)})}"
 
 
+def combines_filters(address: str) -> bool:
+    """True for a page of the history with several filters: each is walked alone, as all of them are too many."""
+    given = parse_qs(address.partition("?")[2])
+    return address.startswith("/history?") and len(FILTERS & given.keys()) > 1
+
+
 async def walk_pages(home: Home, client: httpx.AsyncClient, paths: Iterable[str]) -> None:
     """Every page, and whatever they lead to; a link that leads nowhere is a fault too."""
     waiting = deque((address, "") for path in paths for address in addresses(path, home.rows))
@@ -226,7 +235,7 @@ async def walk_pages(home: Home, client: httpx.AsyncClient, paths: Iterable[str]
     seen: set[str] = set()
     while waiting:
         address, origin = waiting.popleft()
-        if address in seen or address.startswith(("/static/", "/api/v1/")):
+        if address in seen or address.startswith(("/static/", "/api/v1/")) or combines_filters(address):
             continue
         seen.add(address)
         answer = await home.get(client, address)
