@@ -124,6 +124,7 @@ ASKED: Mapping[str, Values] = {
     "person": NAMES,
     "text": each("harbour", "%"),
     "library": each("Films", "%"),
+    "reason": each("not watched", "nothing"),
     "title": each("Harbour"),
     "since": each("2001-01-01T00:00:00Z", "2999-01-01T00:00:00Z"),
     "until": each("2001-01-01T00:00:00Z", "2999-01-01T00:00:00Z"),
