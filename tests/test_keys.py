@@ -114,6 +114,7 @@ EVERYTHING = [True] * 4
 SEALS = {
     "accounts.accounts.store_sign_in": account.c.tokens,
     "app.first_start": token.c.sealed,
+    "demo.populate.sign_in": account.c.tokens,
     "cli.tokens.make_token": token.c.sealed,
     "compat.tvtime.auth.TVTimeAuth.seal_cookie": "a cookie",
     "compat.videoscrobbler.apps.create_app": app_table.c.sealed,

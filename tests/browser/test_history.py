@@ -51,7 +51,7 @@ def test_a_tv_time_export_is_looked_into_and_imported(
         jobs = page.get_by_role("region", name="Imports")
         comes(page, jobs.get_by_text("done", exact=True), scripts=scripts)
         expect(jobs.get_by_text("2 new plays")).to_be_visible()
-        page.get_by_role("link", name="Shows").click()
+        page.get_by_role("link", name="Library").click()
         page.get_by_role("link", name="Treason").click()
         expect(page.get_by_text("2 watched")).to_be_visible()
 

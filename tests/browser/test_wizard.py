@@ -67,5 +67,5 @@ def test_the_wizard_leads_to_the_first_scrobble(
         )
         page.get_by_role("link", name="Go to Now").click()
         fresh.post("plex", film("media.scrobble"))
-        comes(page, page.get_by_text("Trakt sent").first, scripts=scripts)
+        comes(page, page.get_by_text("Trakt ✓").first, scripts=scripts)
     assert trakt.fake.made("POST /scrobble/stop")

@@ -37,8 +37,8 @@ def test_people_are_listed_added_and_shown(home: Household) -> None:
 
     answer = post(browser, "/people", name="bob")
 
-    assert answer.headers["location"] == "/people/bob?said=added"
-    assert ">Added.<" in browser.get("/people/bob?said=added").text
+    assert answer.headers["location"] == "/people/bob?said=created"
+    assert ">Added.<" in browser.get("/people/bob?said=created").text
     page = browser.get("/people").text
     assert 'href="/people/bob"><bdi>bob</bdi>' in page
     assert "no password" in page
@@ -51,7 +51,7 @@ def test_household_rules_are_made_and_taken_back(home: Household) -> None:
     browser = home.browser()
     fields = {"players": "Sofa\n\n Sofa \nTable", "person-me": "on", "person-bob": "on"}
 
-    assert post(browser, "/household", **fields).headers["location"].startswith("/people?said=added")
+    assert post(browser, "/household", **fields).headers["location"].startswith("/people?said=created")
 
     page = unescape(browser.get("/people").text)
     assert "on <b>Sofa or Table</b>" in page

@@ -38,8 +38,8 @@ def play(home: Household, item: Item, **where: Any) -> None:
 
 
 def shown(home: Household, name: str = "me") -> str | None:
-    """The address of the one picture on the page Now; None for a cover."""
-    found = re.findall(r'<img src="(/pictures/[^"]+)"', home.browser(name).get("/").text)
+    """The address of the one poster on the page Now; None for a cover."""
+    found = re.findall(r'<img src="(/pictures/[^"]+/poster-[^"]+)"', home.browser(name).get("/").text)
     assert len(found) <= 1
     return found[0] if found else None
 
@@ -83,7 +83,7 @@ def test_where_there_is_no_picture_there_is_a_cover(opened: Open) -> None:
     page = home.browser().get("/").text
 
     assert shown(home) is None
-    assert re.search(r'<span class="poster p64 hue-\d+" data-letters="HS" aria-hidden="true"></span>', page)
+    assert re.search(r'<span class="poster p120 hue-\d+" data-letters="HS" aria-hidden="true"></span>', page)
 
 
 def test_a_cover_of_music_is_square_and_its_letters_are_no_markup(opened: Open) -> None:
@@ -119,7 +119,7 @@ def test_the_picture_that_plex_sends_is_served(opened: Open) -> None:
     assert (answer.status_code, answer.headers["content-type"]) == (200, "image/webp")
     assert answer.headers["cache-control"] == "private, max-age=31536000, immutable"
     assert answer.headers["x-content-type-options"] == "nosniff"
-    assert size_of(answer.content) == ("WEBP", 64, 96)
+    assert size_of(answer.content) == ("WEBP", 128, 192)
     assert colour_of(answer.content) == TEAL
     assert KEY in str(answer.url)
 

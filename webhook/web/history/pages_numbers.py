@@ -32,8 +32,8 @@ class Numbers(Page):
     def routes(self) -> list[BaseRoute]:
         return [
             Route("/history/numbers", self.page(self.numbers)),
-            Route("/history/numbers/{year:int}/review", self.page(self.review)),
-            Route("/history/numbers/{year:int}/review.svg", self.page(self.picture)),
+            Route("/history/numbers/{year}/review", self.page(self.review)),
+            Route("/history/numbers/{year}/review.svg", self.page(self.picture)),
         ]
 
     async def numbers(self, request: Request, visitor: Visitor) -> Response:
@@ -103,9 +103,10 @@ class Numbers(Page):
         return Response(drawn, media_type="image/svg+xml", headers=SVG_HEADERS)
 
     async def read_review(self, request: Request, visitor: Visitor) -> tuple[Review, PersonRow, list[str]]:
-        year: int = request.path_params["year"]
-        if not is_year(str(year)):
+        given = request.path_params["year"]
+        if not is_year(given):
             raise Problem(404, "There is no such year.")
+        year = int(given)
         owner, names = await self.chosen_person(Params(request.query_params), visitor)
 
         def read(connection: Connection) -> StatsJson:

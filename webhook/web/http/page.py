@@ -50,6 +50,7 @@ FLASH_MESSAGES = {
     "sure": "Please confirm below. Nothing has changed yet.",
     "removed": "Removed.",
     "added": "Added to your history.",
+    "created": "Added.",
     "unselected": "Select a play first.",
     "known": "This play was already added.",
     "retired": "Dismissed. The server is listed again if it sends something and then falls silent.",

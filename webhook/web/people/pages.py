@@ -78,7 +78,7 @@ class People(Once):
     async def add(self, request: Request, visitor: Visitor, fields: Mapping[str, str]) -> str:
         name, built = fields.get("name", ""), self.service.trackers
         await self.database.run(lambda connection: changes.add_person(connection, built, name))
-        return f"{path_to(name.strip())}?said=added"
+        return f"{path_to(name.strip())}?said=created"
 
     async def share(self, request: Request, visitor: Visitor, fields: Mapping[str, str]) -> str:
         names = await self.database.read(visible.names)
@@ -89,7 +89,7 @@ class People(Once):
         }
         rule = validate(HouseholdRequest, given)
         await self.database.run(lambda connection: changes.add_household_rule(connection, rule))
-        return "/people?said=added#household"
+        return "/people?said=created#household"
 
     async def unshare(self, request: Request, visitor: Visitor, fields: Mapping[str, str]) -> str:
         wanted = id_of(request)
