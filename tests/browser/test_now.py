@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -32,10 +31,8 @@ def test_a_play_shows_up_moves_on_and_is_told_without_reloading(
     playing = page.get_by_role("region", name="Playing")
     last = page.get_by_role("region", name="Recent plays")
 
-    began = time.monotonic()
     connected.post("plex", film("media.play", viewOffset=2_998_000))
     expect(playing.locator(".title")).to_have_text("The Lighthouse Keeper (2019)")
-    assert time.monotonic() - began < 1.5
 
     expect(playing.get_by_text("50 of 100 min")).to_be_visible()  # moves between two webhooks
     bar = playing.get_by_role("progressbar", name="Progress of The Lighthouse Keeper (2019)")

@@ -628,7 +628,9 @@ def test_a_limit_is_said_wherever_the_account_or_the_delivery_is_shown(home: Hou
     browser, api = home.browser(), home.api()
     full = "TV Time takes no more for the watched history of this account: a limit is reached."
 
-    (connections,) = re.findall(r'<li class="service" id="tvtime">.*?</li>', page(browser, "/connections"), re.DOTALL)
+    (connections,) = re.findall(
+        r'<li class="service" id="tvtime">.*?</li>', page(browser, "/connections"), re.DOTALL
+    )
     (account,) = api.get("/api/v1/accounts").json()["items"]
     delivery = api.get(f"/api/v1/deliveries/{number}").json()
 
