@@ -43,8 +43,11 @@ OUTSIDE = {
 }
 """Events of Python's audit, and what a unit test does wrong when they occur."""
 
-MAX_CPU_TIME = 5.0
-"""Seconds of processor time that a test takes which is not in the e2e layer."""
+MAX_CPU_TIME = 10.0
+"""Seconds of processor time at which a test fails that is not in the e2e layer: twice the 5 s that it may take by itself.
+
+Where others share its core, the same work takes up to twice the time.
+"""
 
 
 def layer(item: pytest.Item) -> str:
