@@ -442,6 +442,30 @@ def test_the_next_start_on_a_player_ends_what_was_on_there(house: House) -> None
     assert first.watched_at is None
 
 
+def test_plays_that_end_together_are_sent_in_the_order_in_which_they_were_heard_of_last(house: House) -> None:
+    for number in (3, 4):
+        house.post(
+            "plex", {**plex("media.play", number=number), "Player": {"title": "TV", "uuid": f"{number}"}}
+        )
+    later, earlier = house.plays()
+    for play_id, at in ((later.id, NOW), (earlier.id, NOW - timedelta(minutes=1))):
+        move_play(house.database, play_id, "5", at)
+
+    ended = house.post("plex", {**plex("media.play", number=5), "Player": {"title": "TV", "uuid": "5"}}, 1)
+
+    stops = select(delivery.c.play_id).where(
+        delivery.c.webhook_id == ended["id"], delivery.c.action == "stop"
+    )
+    order = house.database.ask(lambda connection: connection.scalars(stops.order_by(delivery.c.id)).all())
+    assert list(dict.fromkeys(order)) == [earlier.id, later.id]
+
+
+def move_play(database: Database, play_id: int, player: str, at: datetime) -> None:
+    """Put a play on a player, where it was heard of last at this time."""
+    moved = update(play).where(play.c.id == play_id).values(player_id=player, last_at=at)
+    database.do(lambda connection: connection.execute(moved))
+
+
 def test_what_was_on_another_player_goes_on(house: House) -> None:
     elsewhere = {**plex("media.play", number=4), "Player": {"title": "Tablet", "uuid": "tablet"}}
     house.post("plex", plex("media.play", number=3))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
@@ -219,7 +219,7 @@ def close_others_on_player(
     quiet = timedelta(0) if event.action in (Action.START, Action.RESUME) else TWIN_WINDOW
     there = {"server": event.server or "", "player": event.player_id, "until": event.at - quiet}
     closed = []
-    for row in fetch_all(connection, SELECT_OPEN_ON_PLAYER, PlayRow, there):
+    for row in sort_by_last(fetch_all(connection, SELECT_OPEN_ON_PLAYER, PlayRow, there)):
         mine, repeats = row.person_id == person_id, is_one(item_from_json(row.item), event.item)
         if row.id not in besides and (mine or (event.server is not None and not repeats)):
             closed.append(close_play(connection, row, mark, event.at if repeats else None))
@@ -229,7 +229,14 @@ def close_others_on_player(
 def close_overdue(connection: Connection, now: datetime, mark: float) -> list[ClosedPlay]:
     """Close the plays that must be over although no stop came."""
     rows = fetch_all(connection, SELECT_QUIET, PlayRow, {"since": now - timedelta(minutes=10)})
-    return [close_play(connection, row, mark) for row in rows if is_over(play_from_row(row), now)]
+    return [
+        close_play(connection, row, mark) for row in sort_by_last(rows) if is_over(play_from_row(row), now)
+    ]
+
+
+def sort_by_last(rows: Iterable[PlayRow]) -> list[PlayRow]:
+    """The plays in the order in which they were heard of last: so are their ends sent, whatever the database's order."""
+    return sorted(rows, key=lambda row: (row.last_at, row.id))
 
 
 def close_play(
