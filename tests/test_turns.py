@@ -344,6 +344,18 @@ def test_who_would_end_the_play_of_somebody_in_work_waits(family: Database) -> N
     assert family.do(lambda connection: take(family, connection)) == [second]
 
 
+def test_whose_play_a_webhook_left_alone_would_end_waits_behind_it(family: Database) -> None:
+    store(family, at("tv", "anna", 2))
+    interpret_alone(family)
+    first, second, third = store(family, at("pad", "ben", 3), at("tv", "ben", 4), at("phone", "anna", 5))
+
+    with family.engine.begin() as one, family.engine.begin() as other:
+        assert take(family, one) == [first]
+        assert take(family, other) == []
+
+    assert family.do(lambda connection: take(family, connection, most=3)) == [second, third]
+
+
 def test_a_new_user_is_met_by_one_interpreter_alone(family: Database) -> None:
     first, second, third = store(family, at("tv", "anna", 2), at("pad", "new", 2), at("phone", "ben", 3))
 

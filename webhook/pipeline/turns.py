@@ -147,7 +147,7 @@ def choose_free(connection: Connection, window: Window, conflicts: Sequence[Conf
     place = 0
     while len(taken) < window.most and place < len(window.entries):
         end = min(place + window.most - len(taken), len(window.entries))
-        lock_all(locks, users, [one for one in conflicts[place:end] if one and not left.meets(one.keys)])
+        lock_all(locks, users, [one for one in conflicts[place:end] if one], left)
         for entry, one in zip(window.entries[place:end], conflicts[place:end], strict=True):
             if one is None:
                 return taken  # nothing behind a barrier goes before it
@@ -162,13 +162,19 @@ def choose_free(connection: Connection, window: Window, conflicts: Sequence[Conf
     return taken
 
 
-def lock_all(locks: Locks, users: defaultdict[str, set[str]], wanted: Sequence[Conflicts]) -> None:
-    """Lock the keys, and the people whose open plays these players would close, known once the player is locked."""
+def lock_all(
+    locks: Locks, users: defaultdict[str, set[str]], conflicts: Sequence[Conflicts], left: Left
+) -> None:
+    """Lock the keys of those that may be taken, and the people whose open plays their players would close.
+
+    Whose these are is read for the others as well: a person's webhook waits behind one that would end their play.
+    """
+    wanted = [one for one in conflicts if not left.meets(one.keys)]
     locks.take({key for one in wanted for key in one.keys})
-    players = {player for one in wanted for player in one.players if locks.hold([player_key(player)])}
-    for player, key in fetch_users(locks.connection, players):
+    for player, key in fetch_users(locks.connection, {player for one in conflicts for player in one.players}):
         users[player].add(key)
-    locks.take({key for player in players for key in users[player]})
+    held = {player for one in wanted for player in one.players if locks.hold([player_key(player)])}
+    locks.take({key for player in held for key in users[player]})
 
 
 class Left:
