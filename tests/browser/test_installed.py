@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -11,39 +12,38 @@ from tests.browser.conftest import PASSWORD, sign_in
 from tests.running import Process, started
 
 
-@pytest.mark.parametrize("root", ["", "/watchmark"], ids=["root", "sub-path"])
-def test_the_app_says_that_the_service_is_not_reachable_and_comes_back(
-    page: Page, tmp_path: Path, root: str
-) -> None:
-    with started(Process(tmp_path, ADMIN_PASSWORD=PASSWORD, ROOT_PATH=root).prepare()) as house:
+@pytest.fixture(params=["", "/watchmark"], ids=["root", "sub-path"])
+def house(request: pytest.FixtureRequest, page: Page, tmp_path: Path) -> Iterator[Process]:
+    """A running service, which the owner is signed in to."""
+    process = Process(tmp_path, ADMIN_PASSWORD=PASSWORD, ROOT_PATH=request.param)
+    with started(process.prepare()) as house:
         sign_in(page, house)
-        page.goto(f"{house.url}/history")
-        page.evaluate("navigator.serviceWorker.ready.then(() => true)")
-        page.goto(f"{house.url}/history")  # the worker serves from here on
-        page.context.set_offline(True)
-        page.goto(f"{house.url}/activity")
-        expect(page.get_by_role("heading", level=1)).to_have_text("Watchmark is not reachable")
-
-        page.context.set_offline(False)
-        page.get_by_role("link", name="Try again").click()
-        expect(page.get_by_role("heading", level=1)).to_have_text("Now")
+        yield house
 
 
-@pytest.mark.parametrize("root", ["", "/watchmark"], ids=["root", "sub-path"])
-def test_the_manifest_names_this_service_and_icons_that_are_there(
-    page: Page, tmp_path: Path, root: str
-) -> None:
-    with started(Process(tmp_path, ADMIN_PASSWORD=PASSWORD, ROOT_PATH=root).prepare()) as house:
-        sign_in(page, house)
-        found = page.evaluate(
-            """async () => {
-              const address = document.querySelector('link[rel="manifest"]').href;
-              const manifest = await (await fetch(address)).json();
-              const of = (path) => new URL(path, address).href;
-              const icons = await Promise.all(manifest.icons.map(async (icon) => (await fetch(of(icon.src))).status));
-              return { start: of(manifest.start_url), scope: of(manifest.scope), icons };
-            }"""
-        )
+def test_the_app_says_that_the_service_is_not_reachable_and_comes_back(page: Page, house: Process) -> None:
+    page.goto(f"{house.url}/history")
+    page.evaluate("navigator.serviceWorker.ready.then(() => true)")
+    page.goto(f"{house.url}/history")  # the worker serves from here on
+    page.context.set_offline(True)
+    page.goto(f"{house.url}/activity")
+    expect(page.get_by_role("heading", level=1)).to_have_text("Watchmark is not reachable")
+
+    page.context.set_offline(False)
+    page.get_by_role("link", name="Try again").click()
+    expect(page.get_by_role("heading", level=1)).to_have_text("Now")
+
+
+def test_the_manifest_names_this_service_and_icons_that_are_there(page: Page, house: Process) -> None:
+    found = page.evaluate(
+        """async () => {
+          const address = document.querySelector('link[rel="manifest"]').href;
+          const manifest = await (await fetch(address)).json();
+          const of = (path) => new URL(path, address).href;
+          const icons = await Promise.all(manifest.icons.map(async (icon) => (await fetch(of(icon.src))).status));
+          return { start: of(manifest.start_url), scope: of(manifest.scope), icons };
+        }"""
+    )
 
     assert found["start"] == found["scope"] == f"{house.url}/"
     assert set(found["icons"]) == {200}
