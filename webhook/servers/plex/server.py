@@ -28,7 +28,7 @@ from webhook.servers._http import Address, JsonRow, ServerAddress, remember_item
 from webhook.sources import _plexlike
 
 if TYPE_CHECKING:
-    from webhook.servers._plexapi import Pms
+    from webhook.servers.plex.pms import Pms
 
 LABEL = "Plex"
 PURPOSE = "Catch-up: is asked, at start and every night or as often as Settings say, for what was played while webhooks could not arrive."
@@ -156,7 +156,7 @@ class Plex:
             pms.close()
 
     async def connect(self) -> Pms:
-        from webhook.servers._plexapi import Pms
+        from webhook.servers.plex.pms import Pms
 
         return await asyncio.to_thread(Pms, self.address, self.token)
 

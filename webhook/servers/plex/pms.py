@@ -1,7 +1,6 @@
 """The one place that knows plexapi: https://python-plexapi.readthedocs.io
 
-Not a server: the leading underscore keeps it out of the scan. It is imported late, and everything in it
-waits for the network: it is called in a thread.
+It is imported late, and everything in it waits for the network: it is called in a thread.
 """
 
 from __future__ import annotations
