@@ -131,6 +131,9 @@ def arrive(connection: Connection, count: int, person_id: int, now: datetime) ->
         some = range(start, min(start + 1000, count))
         connection.execute(insert(webhook), [one_webhook(number, claimed, now) for number in some])
         connection.execute(insert(delivery), [one_delivery(number, told, now) for number in some])
+    for start in range(count, 2 * count, 1000):
+        some = range(start, min(start + 1000, 2 * count))
+        connection.execute(insert(webhook), [one_ignored(number, claimed, now) for number in some])
 
 
 def one_webhook(number: int, claimed: int, now: datetime) -> dict[str, Any]:
@@ -138,6 +141,11 @@ def one_webhook(number: int, claimed: int, now: datetime) -> dict[str, Any]:
         "id": number + 1, "source": "plex", "received_at": now, "raw": BODY, "state": "interpreted",
         "events": [event(number, now)], "identity_id": claimed, "interpreted_at": now, "content_type": "application/json",
     }  # fmt: skip
+
+
+def one_ignored(number: int, claimed: int, now: datetime) -> dict[str, Any]:
+    reason = f"library.new: nothing to send {number % 5}"
+    return {**one_webhook(number, claimed, now), "state": "ignored", "events": [], "reason": reason}
 
 
 BODY = orjson.dumps({"event": "media.scrobble", "Metadata": {"summary": "A long story. " * 200}})
