@@ -563,6 +563,17 @@ def test_a_removed_play_is_taken_back_and_stays_away(home: Home) -> None:
     assert home.run("history", "remove", str(number)).exit_code == 1
 
 
+def test_a_removed_play_is_brought_back(home: Home) -> None:
+    number = told(home)
+    home.run("history", "remove", str(number))
+
+    ended = home.run("history", "restore", str(number))
+
+    assert "Nothing had to be sent again." in ended.stdout
+    assert [play["id"] for play in home.json("history", "list")["items"]] == [number]
+    assert home.run("history", "restore", str(number)).exit_code == 1
+
+
 def test_a_new_time_is_told_anew(home: Home) -> None:
     number = told(home)
 

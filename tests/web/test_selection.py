@@ -88,6 +88,74 @@ def test_selected_plays_are_removed_and_counted(home: Household) -> None:
     assert [row.removed_at is not None for row in plays(home)] == [True, True, False]
 
 
+def undo(browser: httpx.Client, page: httpx.Response) -> httpx.Response:
+    """Press the button beside the message."""
+    fields = hidden(page.text[: page.text.index("<h1>")])
+    answer = browser.post("/history/selected/restore", data=fields)
+    assert answer.status_code == 303
+    return browser.get(answer.headers["location"])
+
+
+def test_what_was_removed_together_is_back_by_one_button(home: Household) -> None:
+    seen(home, film("Harbour"), film("Slow Light"), film("Salt Road"))
+    browser = home.browser()
+    before = plays(home)
+    change(browser, "remove", [3])
+    page = change(browser, "remove", [1, 2])
+
+    back = undo(browser, page)
+
+    assert "Back in the history: 2." in back.text
+    assert "Undo" not in back.text
+    assert plays(home)[:2] == before[:2]
+    assert plays(home)[2].removed_at is not None
+    assert "Not brought back: 2." in undo(browser, page).text
+
+
+def test_what_was_removed_long_ago_is_listed_and_comes_back(home: Household) -> None:
+    seen(home, film("Harbour"), film("Slow Light"))
+    browser = home.browser()
+    change(browser, "remove", [2])
+    listed = browser.get("/history?only=removed").text
+    assert "Slow Light" in listed
+    assert "Harbour" not in listed
+
+    page = choose(browser, "restore", [2], "&only=removed")
+    assert "Bring 1 play back?" in page.text
+    fields = hidden(page.text[page.text.index("<h1>") :])
+    browser.post("/history/selected/restore", data=fields)
+
+    assert [row.removed_at for row in plays(home)] == [None, None]
+
+
+def test_a_removed_play_has_a_button_that_brings_it_back(home: Household) -> None:
+    seen(home, film("Harbour"))
+    browser = home.browser()
+    token = form_token(browser.get("/history").text)
+    browser.post("/history/plays/1/remove", data={"form_token": token})
+    assert "Bring it back" in browser.get("/history/plays/1").text
+
+    browser.post("/history/plays/1/restore", data={"form_token": token})
+
+    page = browser.get("/history/plays/1").text
+    assert "Bring it back" not in page
+    assert "Restored by" in page
+
+
+def test_the_api_brings_a_removed_play_back(home: Household) -> None:
+    seen(home, film("Harbour"))
+    client = home.api()
+    assert client.post("/api/v1/plays/1/restore").status_code == 404
+    client.delete("/api/v1/plays/1")
+    assert [one["id"] for one in client.get("/api/v1/plays?only=removed").json()["items"]] == [1]
+
+    answer = client.post("/api/v1/plays/1/restore")
+
+    assert answer.json()["play"]["removed_at"] is None
+    assert answer.json()["told"] == []
+    assert [one["what"] for one in answer.json()["play"]["edits"]] == ["removed", "restored"]
+
+
 def test_selected_plays_move_to_a_day_and_keep_their_time(home: Household) -> None:
     seen(home, film("Harbour"), film("Slow Light", NOON + timedelta(hours=3)))
     unfinished = {"watched_at": None, "state": State.STOPPED.value}
@@ -128,6 +196,20 @@ def test_a_selection_of_nothing_says_so(home: Household) -> None:
     answer = choose(browser, "remove", [])
 
     assert "Select a play first." in browser.get(answer.headers["location"]).text
+
+
+def test_what_somebody_else_removed_is_not_brought_back(home: Household) -> None:
+    home.person("ben")
+    seen(home, film("Harbour"))
+    change(home.browser(), "remove", [1])
+    browser = home.browser("ben")
+    token = form_token(browser.get("/history").text)
+
+    browser.post("/history/selected/restore", data={"form_token": token, "edit": "1"})
+    answer = browser.post("/history/plays/1/restore", data={"form_token": token})
+
+    assert answer.status_code == 404
+    assert plays(home)[0].removed_at is not None
 
 
 @pytest.mark.parametrize("does", ["remove", "move", "send"])

@@ -1,4 +1,4 @@
-"""The commands for one's own history and library: history list, add, remove, redate, correct, merge; library list."""
+"""The commands for one's own history and library: history list, add, remove, restore, redate, correct, merge; library list."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from webhook.cli._desk import (
 )
 from webhook.cli.transfer import item_line
 from webhook.domain import guids
-from webhook.history import edits, library
+from webhook.history import edits, library, restoration
 from webhook.history.play_store import play_from_row
 from webhook.history.stats_span import zone_for
 from webhook.queries.paging import MAX_PAGE_SIZE, PAGE_SIZE
@@ -161,6 +161,18 @@ def history_remove(number: PlayId, as_json: Json = False) -> None:
         lambda connection, can: edits.remove_play(connection, number, can, BY, clock.now()),
         f"Play {number} is removed.",
     )
+
+
+@history_app.command("restore")
+def history_restore(number: PlayId, as_json: Json = False) -> None:
+    """Bring a removed play back. It is sent again to the trackers that it was removed from."""
+    with open_desk() as at:
+        done = at.database.do(
+            lambda connection: restoration.restore_play(connection, number, at.trackers, BY, clock.now())
+        )
+    told = done.get("told", [])
+    sent = f"Sent again to: {', '.join(told)}." if told else "Nothing had to be sent again."
+    say(as_json, done, f"Play {number} is back.", sent)
 
 
 @history_app.command("redate")

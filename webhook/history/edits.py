@@ -287,7 +287,7 @@ def enqueue_undo(
 ) -> None:
     """Enqueue the undoing of a mark, after it if it is unsent; `kept` is the reason not to send it."""
     find_undone = NewDelivery(
-        account_id=mark.account_id, action=Action.UNWATCHED, key=f"undone:{mark.id}:{edit_id}",
+        account_id=mark.account_id, action=Action.UNWATCHED, key=undoing_key(mark.id, edit_id),
         item=item_from_json(mark.item), at=mark.happened_at, due=due_behind(mark, now),
         play_id=row.id, skipped=kept,
         details={"undoes": mark.id, "remote_id": mark.remote_id},
@@ -367,6 +367,10 @@ def record_details(current: Play) -> DetailsJson:
 
 def mark_key(play_id: int) -> str:
     return f"watched:{play_id}"
+
+
+def undoing_key(mark_id: int, edit_id: int) -> str:
+    return f"undone:{mark_id}:{edit_id}"
 
 
 # --- the edits themselves

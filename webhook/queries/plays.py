@@ -93,6 +93,7 @@ class Only(StrEnum):
     NOT_SENT = "not-sent"
     BY_HAND = "by-hand"
     REWATCHED = "rewatched"
+    REMOVED = "removed"
 
 
 def search_conditions(
@@ -111,6 +112,8 @@ def search_conditions(
         yield select(delivery.c.id).where(delivery.c.play_id == play.c.id, *is_unsent()).exists()
     if only == Only.REWATCHED:
         yield and_(is_viewing(), was_watched_before())
+    if only == Only.REMOVED:
+        yield play.c.removed_at.is_not(None)
 
 
 def search_limit(only: str | None, at_once: int | None) -> int | None:
@@ -154,7 +157,9 @@ def list_plays(
     if after is not None:
         began, made = parse_cursor(after)
         here.append(or_(play.c.started_at < began, and_(play.c.started_at == began, play.c.id < made)))
-    wanted = wanted.where(*here, play.c.removed_at.is_(None))
+    wanted = wanted.where(*here)
+    if only != Only.REMOVED:
+        wanted = wanted.where(play.c.removed_at.is_(None))
     if since:
         wanted = wanted.where(play.c.last_at >= since)
     floor, conditions = None, list(search_conditions(text, kind, library, only))

@@ -12,7 +12,7 @@ from sqlalchemy import Boolean, Connection, and_, bindparam, func, insert, or_, 
 from webhook.domain.advance import VIEWING_ACTIONS
 from webhook.domain.event import Action, Item, item_to_json
 from webhook.domain.retry import LIVE
-from webhook.domain.states import DeliveryState
+from webhook.domain.states import OPEN_STATES, DeliveryState
 from webhook.queues.leases import wake_lanes
 from webhook.queues.parking import find_limit, revive
 from webhook.storage.db import fresh_ids
@@ -181,6 +181,23 @@ def release_key(connection: Connection, delivery_id: int, edit_id: int) -> None:
     """Free the key of an undone mark, so that the same may be enqueued again."""
     was = delivery.c.key.concat(f":before-edit-{edit_id}")
     connection.execute(update(delivery).where(delivery.c.id == delivery_id).values(key=was))
+
+
+def restore_key(connection: Connection, delivery_id: int, key: str) -> None:
+    """Give an undone mark its key back, since it is no longer undone."""
+    connection.execute(update(delivery).where(delivery.c.id == delivery_id).values(key=key))
+
+
+def withdraw_delivery(connection: Connection, delivery_id: int, why: str, now: datetime) -> bool:
+    """Withdraw an open delivery, unless it is going out or may have arrived; returns whether it is withdrawn."""
+    unsent = and_(
+        delivery.c.id == delivery_id,
+        delivery.c.state.in_(OPEN_STATES),
+        delivery.c.claimed.is_(False),
+        delivery.c.unsure.is_(False),
+    )
+    values = {"state": DeliveryState.SUPERSEDED, "reason": why, "settled_at": now}
+    return connection.execute(update(delivery).where(unsent).values(values)).rowcount > 0
 
 
 def withdraw(connection: Connection, job_id: int, now: datetime) -> int:

@@ -11,7 +11,7 @@ from starlette.responses import Response
 
 from webhook import clock
 from webhook.clock import stamp
-from webhook.history import edits, library, shows
+from webhook.history import edits, library, restoration, shows
 from webhook.history import stats as numbers
 from webhook.history.edits import EditResult
 from webhook.history.library import LibraryEntryJson
@@ -116,6 +116,11 @@ async def remove_play(call: Call[None, None]) -> Edited:
     return await edit_play(call, edits.remove_play)
 
 
+async def restore_play(call: Call[None, None]) -> Edited:
+    """Bring a removed play back as it was; it is sent again where its mark was taken back."""
+    return await edit_play(call, restoration.restore_play, removed=True)
+
+
 async def change_play(call: Call[PlayChange, None]) -> Edited:
     """Change a play's date or item; trackers are updated."""
     at, about = call.body.moment, call.body.item
@@ -149,14 +154,14 @@ async def merge_play(call: Call[MergeRequest, None]) -> Edited:
     return await edit_play(call, merge)
 
 
-async def edit_play(call: Call[Any, None], change: EditPlay) -> Edited:
+async def edit_play(call: Call[Any, None], change: EditPlay, *, removed: bool = False) -> Edited:
     """Edit a play that the visitor may change; returns the outcome and the play after it."""
     wanted, can = call.id, call.service.trackers
 
     def edit(connection: Connection) -> EditResult:
         row = own_play(connection, call.visitor, wanted)
-        if row is None or row.removed_at is not None:
-            raise Problem(404, f"There is no play {wanted}.")
+        if row is None or (row.removed_at is not None) is not removed:
+            raise Problem(404, f"There is no {'removed ' if removed else ''}play {wanted}.")
         try:
             return change(connection, wanted, can, author_of(call.visitor), clock.now())
         except edits.NoEdit as error:
@@ -323,6 +328,7 @@ OPERATIONS: tuple[Operation[Any, Any], ...] = (
     Operation("GET", "/plays/{id}", get_play, Scope.READ),
     Operation("PATCH", "/plays/{id}", change_play, Scope.HISTORY_WRITE, body=PlayChange),
     Operation("DELETE", "/plays/{id}", remove_play, Scope.HISTORY_WRITE),
+    Operation("POST", "/plays/{id}/restore", restore_play, Scope.HISTORY_WRITE),
     Operation("POST", "/plays/{id}/merge", merge_play, Scope.HISTORY_WRITE, body=MergeRequest),
     Operation("GET", "/library", list_library, Scope.READ, query=LibraryQuery),
     Operation("GET", "/numbers", get_numbers, Scope.READ, query=NumbersQuery),

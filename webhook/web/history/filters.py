@@ -13,7 +13,12 @@ from webhook.web.history.models import PLAY_KINDS
 from webhook.web.http.params import Params
 
 KIND_WORDS = {Kind.MOVIE: "Films", Kind.EPISODE: "Episodes", Kind.TRACK: "Music"}
-ONLY_WORDS = {Only.NOT_SENT: "Not sent", Only.BY_HAND: "By hand", Only.REWATCHED: "Rewatched"}
+ONLY_WORDS = {
+    Only.NOT_SENT: "Not sent",
+    Only.BY_HAND: "By hand",
+    Only.REWATCHED: "Rewatched",
+    Only.REMOVED: "Removed",
+}
 VIEWS = ("grid",)
 MAX_LIBRARIES = 8
 """Libraries offered as chips."""
@@ -87,6 +92,11 @@ class Filters:
     def selects(self) -> bool:
         """True if plays are selected here; a grid has no room for that."""
         return self.select is not None and self.view is None
+
+    @property
+    def lists_removals(self) -> bool:
+        """True if the plays are those that were removed."""
+        return self.only == Only.REMOVED
 
     def toggle(self, name: str, value: str, words: str) -> Chip:
         chosen = getattr(self, name) == value

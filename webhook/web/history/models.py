@@ -49,7 +49,7 @@ class PlaysQuery(PersonQuery, Limited):
     library: Text | None = Field(None, description="The library of the media server.")
     only: Annotated[str, OneOf(lambda: [*Only])] | None = Field(
         None,
-        description="Plays with a tracker that has not got them, by hand, or rewatched. A page may hold few or none and still have a `next`.",
+        description="Plays with a tracker that has not got them, by hand, rewatched, or removed. A page may hold few or none and still have a `next`.",
     )
     since: Moment | None = SINCE
     after: Annotated[str | None, Field(pattern=f"^{TIME_CURSOR.pattern}$"), CURSOR] = AFTER

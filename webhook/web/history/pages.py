@@ -14,7 +14,7 @@ from starlette.routing import BaseRoute, Route
 from webhook import clock
 from webhook.domain import guids
 from webhook.domain.event import Ids, Kind
-from webhook.history import edits
+from webhook.history import edits, restoration
 from webhook.history.library import show_key
 from webhook.history.play_store import play_from_row
 from webhook.history.stats_span import zone_for
@@ -37,7 +37,7 @@ from webhook.web.history.filters import Filters
 from webhook.web.history.rows import PlayEntry, by_day, origin_marks, with_marks
 from webhook.web.http.errors import Problem
 from webhook.web.http.page import Page, older
-from webhook.web.http.params import Params, id_of
+from webhook.web.http.params import Params, id_of, whole
 from webhook.web.visible import Visitor
 
 PLAYS_PER_PAGE = 100
@@ -53,6 +53,7 @@ class History(Page):
             Route("/history", self.page(self.plays)),
             Route("/history/plays/{id}", self.page(self.play)),
             Route("/history/plays/{id}/remove", self.change(self.remove), methods=["POST"]),
+            Route("/history/plays/{id}/restore", self.change(self.restore), methods=["POST"]),
             Route("/history/plays/{id}/redate", self.change(self.redate), methods=["POST"]),
             Route("/history/plays/{id}/correct", self.change(self.correct), methods=["POST"]),
             Route("/history/plays/{id}/merge", self.change(self.merge), methods=["POST"]),
@@ -93,6 +94,7 @@ class History(Page):
             "older": older(filters.fields(), listed),
             "back_to": clock.stamp(back_to),
             "full": len(entries) >= limit,
+            "undo": whole(params.text("undo") or ""),
         }
         return self.render(request, "history.html", known, visitor)
 
@@ -120,6 +122,9 @@ class History(Page):
 
     async def remove(self, request: Request, visitor: Visitor, fields: Mapping[str, str]) -> str:
         return await self.apply_edit(request, visitor, edits.remove_play)
+
+    async def restore(self, request: Request, visitor: Visitor, fields: Mapping[str, str]) -> str:
+        return await self.apply_edit(request, visitor, restoration.restore_play)
 
     async def redate(self, request: Request, visitor: Visitor, fields: Mapping[str, str]) -> str:
         zone = await self.zone(visitor)
@@ -204,13 +209,13 @@ def parse_item_fields(fields: Mapping[str, str]) -> dict[str, Any]:
             if not value.isdecimal() or len(value) > 6:
                 raise Problem(422, f"The {name} must be a whole number.")
             about[name] = int(value)
-    for whole in ("ids", "show_ids"):
-        told = {name: value for name in ID_NAMES if (value := fields.get(f"{whole}.{name}", "").strip())}
+    for field in ("ids", "show_ids"):
+        told = {name: value for name in ID_NAMES if (value := fields.get(f"{field}.{name}", "").strip())}
         ids = guids.clean_ids(**told)
         if ids.by_namespace().keys() != told.keys():
             raise Problem(422, "TVDB, TMDB and Trakt IDs are numbers; an IMDb ID looks like tt0903747.")
         if told:
-            about[whole] = ids.by_namespace()
+            about[field] = ids.by_namespace()
     if not about:
         raise Problem(422, "Enter a title, numbers or an ID.")
     return about

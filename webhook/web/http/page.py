@@ -67,6 +67,7 @@ COUNT_MESSAGES = {
     "unmarked": "Plays removed: {}.",
     "added": "Added: {}.",
     "gone": "Removed: {}.",
+    "back": "Back in the history: {}.",
     "moved": "Moved: {}.",
     "resent": "Sending again: {}.",
     "retried": "Retried: {}. Reload to see the result.",
@@ -80,10 +81,14 @@ COUNT_MESSAGES = {
 LEFT_MESSAGES = {
     "added": "Already there: {}.",
     "gone": "Not removed: {}. They were gone already.",
+    "back": "Not brought back: {}. They are there already, or another play stands for them.",
     "moved": "Not moved: {}. Only watched plays can move, and not into the future.",
     "resent": "Nothing to send: {}. They were sent, or wait already.",
 }
 """Messages with the count of what a change left as it was, such as the 2 of `moved-3-2`."""
+
+SENT_MESSAGES = {"back": "Being sent again: {}."}
+"""Messages with the count of what trackers are sent again, such as the 1 of `back-3-0-1`."""
 
 
 class Page:
@@ -224,9 +229,11 @@ def theme_of(request: Request) -> str | None:
 
 
 def current_path(request: Request, prefix: str) -> str:
-    """The path and query of this page, without its last message."""
+    """The path and query of this page, without what its last change left there."""
     path = prefix + quote(path_of(request.scope))
-    kept = [(name, value) for name, value in request.query_params.multi_items() if name != "said"]
+    kept = [
+        (name, value) for name, value in request.query_params.multi_items() if name not in ("said", "undo")
+    ]
     return f"{path}?{urlencode(kept)}" if kept else path
 
 
@@ -242,7 +249,7 @@ def flash_message(request: Request) -> str | None:
     what, *numbers = word.split("-")
     if what not in COUNT_MESSAGES or not numbers:
         return FLASH_MESSAGES.get(word)
-    messages = (COUNT_MESSAGES[what], LEFT_MESSAGES.get(what, ""))
+    messages = (COUNT_MESSAGES[what], LEFT_MESSAGES.get(what, ""), SENT_MESSAGES.get(what, ""))
     counts = [whole(number) for number in numbers]
     said = [
         message.format(count) for message, count in zip(messages, counts, strict=False) if count and message
