@@ -38,6 +38,7 @@ from webhook.pipeline.body import Form
 from webhook.pipeline.dispatcher import Dispatcher
 from webhook.pipeline.intake import Intake
 from webhook.pipeline.interpreter import Interpreter
+from webhook.pipeline.listener import Listeners
 from webhook.pipeline.receiver import Receiver, TokenCache
 from webhook.pipeline.shared_reads import Capabilities
 from webhook.queues import leases
@@ -108,6 +109,7 @@ def open_service(environ: Environ) -> Service:
     episodes = Episodes(database, identity.lookups)
     pictures = Pictures(database, picture_store(settings), asked, identity.lookups)
     pictures.is_busy, receiver.offer_picture = receiver.is_busy, pictures.offer
+    catch_up = CatchUp(database, asked, interpreter.news, settings.catch_up_minutes)
     service = Service(
         settings=settings,
         environ=environ,
@@ -124,7 +126,8 @@ def open_service(environ: Environ) -> Service:
         receiver=receiver,
         interpreter=interpreter,
         dispatcher=dispatcher,
-        catch_up=CatchUp(database, asked, interpreter.news, settings.catch_up_minutes),
+        catch_up=catch_up,
+        listeners=Listeners(database, asked, intake.keep, catch_up.asked.set),
         backfills=Backfills(database, built, credentials, interpreter.told),
         imports=Imports(
             database,
@@ -311,6 +314,7 @@ def background_tasks(service: Service) -> list[asyncio.Task[Any]]:
     }
     if service.servers:
         chores["catch-up"] = service.catch_up.run
+        chores["listeners"] = service.listeners.run
     if settings.notify_urls.get_secret_value():
         chores["watcher"] = Watcher(database, Notifier(settings), settings.silence_days).run
     return [begin_chore(name, chore, service.stop) for name, chore in chores.items()]

@@ -20,6 +20,7 @@ from webhook.network.throttle import LoginThrottle
 from webhook.pictures.pictures import Pictures
 from webhook.pipeline.dispatcher import Dispatcher
 from webhook.pipeline.interpreter import Interpreter
+from webhook.pipeline.listener import Listeners
 from webhook.pipeline.receiver import Receiver, TokenCache
 from webhook.servers import Server
 from webhook.settings import Environ, Settings
@@ -56,6 +57,7 @@ class Service:
     interpreter: Interpreter
     dispatcher: Dispatcher
     catch_up: CatchUp
+    listeners: Listeners
     backfills: Backfills
     imports: Imports
     resolver: Resolver

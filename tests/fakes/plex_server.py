@@ -1,9 +1,9 @@
-"""A Plex Media Server on loopback, as far as it is asked for what was played.
+"""A Plex Media Server on loopback, as far as it is asked for what was played, and listened to.
 
 https://www.plexopedia.com/plex-media-server/api/server/session-history/
 
 `python -m tests.fakes.plex_server --port 0` runs it alone, empty. Items are described as in the Metadata
-of Plex's webhooks; everything is answered in XML.
+of Plex's webhooks; everything is answered in XML, or in JSON where that is asked for.
 """
 
 from __future__ import annotations
@@ -15,10 +15,11 @@ from typing import Any
 from xml.etree.ElementTree import Element, SubElement, tostring
 
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, Response
+from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
-from ._server import Fake, main
+from ._plex_live import LivePlex, json_container, page, wants_json
+from ._server import main
 
 Json = dict[str, Any]
 
@@ -40,9 +41,15 @@ class Switches:
 
     token: str = "owner-token"
     all_or_nothing: bool = False  # whether one missing item makes a whole batch a 404
+    ping: float = 10.0  # seconds between two pings to who listens
+    silent: bool = False  # whether nothing more is sent to who listens, not even a ping
+    starting: bool = False  # whether the sessions are refused, as while a server starts
+    contained: bool = True  # whether alerts come in a container, as a list
+    played_threshold: int = 90
+    sorts: bool = True  # whether the library honours a sort
 
 
-class PlexServer(Fake):
+class PlexServer(LivePlex):
     """The server. Fill it with `view`, which takes a viewing as the webhook of it tells it."""
 
     switches: Switches
@@ -94,20 +101,20 @@ class PlexServer(Fake):
             ("/library/metadata/{key}/{kind}/{stamp}", self.picture),
             ("/library/all", self.all),
             ("/status/sessions/history/all", self.show_history),
+            *self.live_table(),
         ]
-        return [Route(path, self.door(handler)) for path, handler in table]
+        return [*self.live_controls(), *(Route(path, self.door(handler)) for path, handler in table)]
 
     def door(self, handler: Callable[[Request], Response]) -> Callable[[Request], Any]:
         async def endpoint(request: Request) -> Response:
-            given = request.headers.get("x-plex-token") or request.query_params.get("X-Plex-Token")
-            return handler(request) if given == self.switches.token else page(401, "Unauthorized")
+            return page(401, "Unauthorized") if self.account_of(request) is None else handler(request)
 
         return endpoint
 
     def root(self, request: Request) -> Response:
-        return container(
-            [], friendlyName=self.name, machineIdentifier=self.machine, myPlexUsername="nora@example.org"
-        )
+        about = {"friendlyName": self.name, "machineIdentifier": self.machine}
+        about["myPlexUsername"] = "nora@example.org"
+        return json_container([], **about) if wants_json(request) else container([], **about)
 
     def show_accounts(self, request: Request) -> Response:
         found = [
@@ -123,9 +130,14 @@ class PlexServer(Fake):
         )
 
     def show_libraries(self, request: Request) -> Response:
-        return container(
-            element("Directory", {"key": number, "title": title}) for number, title in self.libraries.items()
-        )
+        kinds = {1: "movie", 2: "show", 3: "artist"}
+        found = [
+            {"key": str(number), "title": title, "type": kinds.get(number, "movie")}
+            for number, title in self.libraries.items()
+        ]
+        if wants_json(request):
+            return json_container([], Directory=found, size=len(found))
+        return container(element("Directory", entry) for entry in found)
 
     def metadata(self, request: Request) -> Response:
         keys = request.path_params["keys"].split(",")
@@ -138,6 +150,9 @@ class PlexServer(Fake):
         )
         if asked.get("includeGuids") != "1":
             left_out.add("Guid")
+        if wants_json(request):
+            mine = [{**item, **self.marks_of(request, item)} for item in found]
+            return json_container([without(item, left_out) for item in mine])
         return container(described(item, left_out) for item in found)
 
     def picture(self, request: Request) -> Response:
@@ -155,13 +170,20 @@ class PlexServer(Fake):
 
     def show_history(self, request: Request) -> Response:
         asked = request.query_params
-        field, _, direction = asked.get("sort", "viewedAt:desc").partition(":")
+        by, _, direction = asked.get("sort", "viewedAt:desc").partition(":")
         kept = [entry for entry in self.history if entry["viewedAt"] >= int(asked.get("viewedAt>", 0))]
-        kept.sort(key=lambda entry: entry[field], reverse=direction == "desc")
+        if (account := self.account_of(request)) != 1:
+            kept = [entry for entry in kept if entry["accountID"] == account]
+        for name, field_name in (("accountID", "accountID"), ("metadataItemID", "ratingKey")):
+            if name in asked:
+                kept = [entry for entry in kept if str(entry.get(field_name)) == asked[name]]
+        kept.sort(key=lambda entry: entry[by], reverse=direction == "desc")
         start = int(request.headers.get("x-plex-container-start", 0))
         size = int(request.headers.get("x-plex-container-size", PAGE))
-        shown = [described(entry, set()) for entry in kept[start : start + size]]
-        return container(shown, totalSize=len(kept), offset=start)
+        shown = kept[start : start + size]
+        if wants_json(request):
+            return json_container(shown, totalSize=len(kept), offset=start)
+        return container([described(entry, set()) for entry in shown], totalSize=len(kept), offset=start)
 
 
 def described(item: Mapping[str, Any], left_out: set[str]) -> Element:
@@ -175,6 +197,10 @@ def described(item: Mapping[str, Any], left_out: set[str]) -> Element:
     return made
 
 
+def without(item: Mapping[str, Any], left_out: set[str]) -> Json:
+    return {name: value for name, value in item.items() if name not in left_out}
+
+
 def element(tag: str, values: Mapping[str, Any]) -> Element:
     return Element(tag, {name: str(value) for name, value in values.items() if not isinstance(value, list)})
 
@@ -184,14 +210,6 @@ def container(found: Iterable[Element], **values: Any) -> Response:
     made = element("MediaContainer", {"size": len(inside), **values})
     made.extend(inside)
     return Response(tostring(made, encoding="utf-8", xml_declaration=True), media_type="text/xml")
-
-
-def page(status: int, title: str) -> Response:
-    """An error as the server words it, in HTML."""
-    text = (
-        f"<html><head><title>{title}</title></head><body><h1>{status} {title}</h1><br><p>Sorry.</body></html>"
-    )
-    return HTMLResponse(text, status)
 
 
 if __name__ == "__main__":

@@ -27,7 +27,7 @@ from webhook.network.asgi import client_address, let_in
 from webhook.people import tokens
 from webhook.pipeline import compression
 from webhook.pipeline.body import Cut, Form, Payload, Refused, locate
-from webhook.queues.inbox import EVENT_CONTENT_TYPE, Inbox, ReceivedWebhook
+from webhook.queues.inbox import RESERVED_CONTENT_TYPE, Inbox, ReceivedWebhook
 from webhook.storage.db import Database, Unavailable
 
 log = structlog.get_logger()
@@ -219,9 +219,11 @@ def encoding_of(headers: Mapping[bytes, bytes]) -> bytes:
 
 
 def content_type_of(headers: Mapping[bytes, bytes]) -> str:
-    """The content type to store; a sender cannot claim the one reserved for Watchmark's own events."""
+    """The content type to store; a sender cannot claim one reserved for what Watchmark makes itself."""
     content_type = headers.get(b"content-type", b"").decode("latin-1")[:200]
-    return "application/json" if content_type.strip().lower().startswith(EVENT_CONTENT_TYPE) else content_type
+    return (
+        "application/json" if content_type.strip().lower().startswith(RESERVED_CONTENT_TYPE) else content_type
+    )
 
 
 async def find_fault(found: Payload, content_type: str, headers: Mapping[bytes, bytes]) -> str | None:

@@ -31,8 +31,12 @@ class ReceivedWebhook:
     reason: str | None = None
 
 
+RESERVED_CONTENT_TYPE = "application/vnd.watchmark."
 EVENT_CONTENT_TYPE = "application/vnd.watchmark.event+json"
 """The content type of an event that Watchmark made itself, and no sender's webhook."""
+
+LISTENED_CONTENT_TYPE = "application/vnd.watchmark.listened+json"
+"""The content type of what a media server said while it was listened to."""
 
 CATCH_UP = "catch-up"
 

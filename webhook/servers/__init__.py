@@ -8,17 +8,22 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
+import time
+from collections import deque
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from types import ModuleType
-from typing import TYPE_CHECKING, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from webhook.domain.event import Event, Item
 from webhook.settings import Environ, read_settings
+from webhook.sources._listened import Statement
 
 if TYPE_CHECKING:
     import httpx
+
+MAX_COUNTED_CALLS = 10_000
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -52,6 +57,54 @@ class HasPictures(Protocol):
         They are not looked at here; raises Retry and Dead.
         """
         ...
+
+
+class Audience(Protocol):
+    """Whoever listens to a server, and keeps what it says."""
+
+    async def connect(self) -> None:
+        """Take note that the server is being heard from now on."""
+        ...
+
+    async def keep(self, statement: Statement) -> None:
+        """Keep a statement; it is committed once this returns."""
+        ...
+
+    async def recall(self, name: str) -> Any:
+        """What was remembered by this name, as JSON; None where nothing was."""
+        ...
+
+    async def remember(self, name: str, value: Any) -> None:
+        """Remember a value by its name; it is committed once this returns."""
+        ...
+
+
+@runtime_checkable
+class Listenable(Protocol):
+    """A server that says what happens on it while it happens."""
+
+    calls: CallMeter
+
+    async def listen(self, audience: Audience) -> None:
+        """Listen over one connection until it ends; raises Retry where it broke off and Dead where it was refused.
+
+        A new connection begins anew: nothing is known of what was playing before it.
+        """
+        ...
+
+
+class CallMeter:
+    """Counts the calls made to a server within the last minute."""
+
+    def __init__(self) -> None:
+        self.times: deque[float] = deque(maxlen=MAX_COUNTED_CALLS)
+
+    def count(self) -> None:
+        self.times.append(time.monotonic())
+
+    def per_minute(self) -> int:
+        since = time.monotonic() - 60
+        return sum(at >= since for at in self.times)
 
 
 class Server(Protocol):

@@ -23,8 +23,10 @@ from webhook.domain import values
 from webhook.domain.event import Action, Episode, Event, Ids, Item, Kind, Movie, Track
 from webhook.domain.guids import parse_guids
 from webhook.domain.items import same_item
-from webhook.servers import Found, ServerItem
+from webhook.servers import Audience, Found, ServerItem
 from webhook.servers._http import Address, JsonRow, ServerAddress, remember_item
+from webhook.servers.plex.api import PlexApi
+from webhook.servers.plex.listening import Listening
 from webhook.sources import _plexlike
 
 if TYPE_CHECKING:
@@ -56,12 +58,15 @@ class Settings(BaseModel):
     token: SecretStr = Field(
         description="X-Plex-Token of the server's owner, see https://support.plex.tv/articles/204059436"
     )
+    user: str | None = Field(
+        None, description="Whose token it is, by the name shown in Plex, where it is not the server's owner's"
+    )
 
 
 def build(settings: Settings, http: httpx.AsyncClient) -> Plex:
     mend = "It takes the token of the server's owner; find it anew and set it there."
     address = ServerAddress(label=LABEL, name="plex", url=settings.url, key="PLEX_TOKEN", mend=mend)
-    return Plex(address, settings.token.get_secret_value())
+    return Plex(address, settings.token.get_secret_value(), http, settings.user)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -79,9 +84,16 @@ class Plex:
     name = "plex"
     label = LABEL
 
-    def __init__(self, address: ServerAddress, token: str) -> None:
+    def __init__(
+        self, address: ServerAddress, token: str, http: httpx.AsyncClient, user: str | None = None
+    ) -> None:
         self.address = address
         self.token = token
+        self.listening = Listening(api=PlexApi(http, address, token), user=user)
+        self.calls = self.listening.api.calls
+
+    async def listen(self, audience: Audience) -> None:
+        await self.listening.run(audience)
 
     async def check(self) -> str:
         pms = await self.connect()

@@ -1,0 +1,246 @@
+"""The viewings that are heard of over one connection to a Plex Media Server: alerts in, statements out. Pure.
+
+An alert names no person, and the key of a session is used again: who plays is known by the session that was read
+while it played, and what is not known of is said of nobody.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+from webhook.domain.event import Action
+from webhook.servers.plex.alerts import Alert
+from webhook.sources._listened import Statement
+
+SETTLE = timedelta(seconds=5)
+"""How long a state holds before the next one is told, so that a seek is no pause."""
+
+PROGRESS_INTERVAL = timedelta(minutes=1)
+SILENCE = timedelta(minutes=5)
+"""The silence after which a session is over: a client that crashes says nothing."""
+
+MAX_ASK_INTERVAL = timedelta(seconds=5)
+MAX_PERCENT = 105
+"""The percent beyond which a position is of the next item, which an autoplay moves before the key."""
+
+PLAYING, PAUSED, STOPPED = "playing", "paused", "stopped"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Session:
+    """Who plays what and where, in the server's own words.
+
+    `is_own` is True if the token is this person's, and `view_count` how often they had then watched the item.
+    `is_tracked` is False for what nobody tracks, such as a photo or live television.
+    """
+
+    user: Mapping[str, Any]
+    player: Mapping[str, Any]
+    session: Mapping[str, Any]
+    item: Mapping[str, Any]
+    duration_ms: int | None = None
+    is_own: bool = False
+    view_count: int | None = None
+    is_tracked: bool = True
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Moment:
+    """A state of a session at a time."""
+
+    state: str
+    at: datetime
+    position_ms: int | None
+
+
+@dataclass(kw_only=True, slots=True)
+class Viewing:
+    """What is heard under one session key of one item. `told` is the state that was told last."""
+
+    alert: Alert
+    began: Moment | None = None
+    told: Moment | None = None
+    changed: Moment | None = None
+    heard_at: datetime
+    position_ms: int | None = None
+    progress_at: datetime | None = None
+    asked_at: datetime | None = None
+    session: Session | None = None
+
+    def move(self, alert: Alert, now: datetime) -> None:
+        """Take in an alert and its position, where that can be one."""
+        self.alert, self.heard_at = alert, now
+        if alert.position_ms is not None and self.is_sane(alert.position_ms):
+            self.position_ms = alert.position_ms
+
+    def is_sane(self, position_ms: int) -> bool:
+        length = self.session.duration_ms if self.session is not None else None
+        return length is None or 100 * position_ms <= MAX_PERCENT * length
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Ended:
+    """A viewing that is over, of which is still to be asked whether the server counts it."""
+
+    session: Session
+    item: str
+    began_at: datetime
+    at: datetime
+    position_ms: int | None
+    alert: Alert
+
+
+@dataclass(kw_only=True, slots=True)
+class Viewings:
+    """The sessions of one connection. A new connection begins with none."""
+
+    server: Mapping[str, Any]
+    ended: list[Ended] = field(default_factory=list)
+    """What ended since it was looked at last."""
+    _open: dict[str, Viewing] = field(default_factory=dict)
+
+    def hear(self, alert: Alert, now: datetime) -> list[Statement]:
+        """Take in an alert; the statements that follow from it."""
+        viewing, told = self._open.get(alert.session), []
+        if viewing is not None and viewing.alert.item != alert.item:
+            told = self.end(viewing, viewing.position_ms, now)
+            viewing = None
+        if alert.state == STOPPED:
+            viewing = viewing or self.same_elsewhere(alert)
+            return told + (self.stop(viewing, alert, now) if viewing is not None else [])
+        if viewing is None:
+            viewing = self._open[alert.session] = Viewing(alert=alert, heard_at=now)
+        viewing.move(alert, now)
+        return told + self.follow(viewing, alert.state, now)
+
+    def same_elsewhere(self, alert: Alert) -> Viewing | None:
+        """The viewing on the same player of the same item: a stop may come under a new key."""
+        here = (one for one in self._open.values() if alert.client and one.alert.client == alert.client)
+        return next((one for one in here if one.alert.item == alert.item), None)
+
+    def stop(self, viewing: Viewing, alert: Alert, now: datetime) -> list[Statement]:
+        last = viewing.position_ms
+        viewing.move(alert, now)
+        # A server that has counted it may already have forgotten the position.
+        return self.end(viewing, viewing.position_ms or last, now)
+
+    def follow(self, viewing: Viewing, state: str, now: datetime) -> list[Statement]:
+        """Follow a session that goes on."""
+        if state not in (PLAYING, PAUSED):
+            return []
+        current = Moment(state=state, at=now, position_ms=viewing.position_ms)
+        if viewing.began is None and state == PLAYING:
+            viewing.began = current
+        if viewing.told is None:
+            return self.begin(viewing)
+        if viewing.told.state == state:
+            viewing.changed = None
+            return self.progress(viewing, now) if state == PLAYING else []
+        viewing.changed = viewing.changed or current
+        return self.change(viewing, now)
+
+    def begin(self, viewing: Viewing) -> list[Statement]:
+        """Say that it began, once it is known who plays."""
+        if viewing.began is None or viewing.session is None:
+            return []
+        viewing.told, viewing.progress_at = viewing.began, viewing.heard_at
+        return [self.say(viewing, Action.START, viewing.began)]
+
+    def change(self, viewing: Viewing, now: datetime) -> list[Statement]:
+        """Say that the state changed, once the one before has held long enough."""
+        changed, told = viewing.changed, viewing.told
+        if changed is None or told is None or now - told.at < SETTLE or not is_tracked(viewing):
+            return []
+        viewing.told, viewing.changed, viewing.progress_at = changed, None, changed.at
+        return [self.say(viewing, Action.PAUSE if changed.state == PAUSED else Action.RESUME, changed)]
+
+    def progress(self, viewing: Viewing, now: datetime) -> list[Statement]:
+        """Say how far it is, at most once a minute."""
+        if viewing.progress_at is None or now - viewing.progress_at < PROGRESS_INTERVAL:
+            return []
+        return self.say_progress(viewing)
+
+    def say_progress(self, viewing: Viewing) -> list[Statement]:
+        if viewing.position_ms is None or not is_tracked(viewing):
+            return []
+        viewing.progress_at = viewing.heard_at
+        here = Moment(state=PLAYING, at=viewing.heard_at, position_ms=viewing.position_ms)
+        return [self.say(viewing, Action.PROGRESS, here)]
+
+    def end(self, viewing: Viewing, position_ms: int | None, at: datetime) -> list[Statement]:
+        """End a viewing; nothing is said of one that was never heard playing, or of whom nobody knows who it is."""
+        self._open = {key: one for key, one in self._open.items() if one is not viewing}
+        if viewing.told is None or viewing.session is None or not is_tracked(viewing):
+            return []
+        if viewing.began is not None:
+            over = Ended(
+                session=viewing.session,
+                item=viewing.alert.item,
+                began_at=viewing.began.at,
+                at=at,
+                position_ms=position_ms,
+                alert=viewing.alert,
+            )
+            self.ended.append(over)
+        return [self.say(viewing, Action.STOP, Moment(state=STOPPED, at=at, position_ms=position_ms))]
+
+    def wait(self, now: datetime) -> list[Viewing]:
+        """The viewings of which is to be asked now who plays."""
+        unknown = [one for one in self._open.values() if one.session is None and one.began is not None]
+        due = [one for one in unknown if one.asked_at is None or now - one.asked_at >= MAX_ASK_INTERVAL]
+        for viewing in due:
+            viewing.asked_at = now
+        return due
+
+    def introduce(self, viewing: Viewing, session: Session) -> list[Statement]:
+        """Take in who plays."""
+        viewing.session = session
+        if viewing.position_ms is not None and not viewing.is_sane(viewing.position_ms):
+            viewing.position_ms = None
+        if viewing.began is not None and viewing.position_ms is None:
+            viewing.began = Moment(state=PLAYING, at=viewing.began.at, position_ms=None)
+        return self.begin(viewing)
+
+    def pass_time(self, now: datetime) -> list[Statement]:
+        """The statements that are due by the clock alone."""
+        told: list[Statement] = []
+        for viewing in list(self._open.values()):
+            if now - viewing.heard_at >= SILENCE:
+                told += self.end(viewing, viewing.position_ms, viewing.heard_at)
+            else:
+                told += self.change(viewing, now)
+        return told
+
+    def leave(self) -> list[Statement]:
+        """The last that is known of what plays, before the connection is given up."""
+        playing = [one for one in self._open.values() if one.told is not None and one.told.state == PLAYING]
+        return [said for one in playing if one.progress_at != one.heard_at for said in self.say_progress(one)]
+
+    def has_open(self, item: str) -> bool:
+        return any(one.alert.item == item for one in self._open.values())
+
+    def say(self, viewing: Viewing, action: Action, moment: Moment) -> Statement:
+        assert viewing.session is not None
+        said = statement_body(self.server, viewing.session, viewing.alert)
+        return Statement(
+            action=action, at=moment.at, by="alert", said=said, position_ms=moment.position_ms
+        )  # fmt: skip
+
+
+def is_tracked(viewing: Viewing) -> bool:
+    return viewing.session is not None and viewing.session.is_tracked
+
+
+def statement_body(server: Mapping[str, Any], session: Session, alert: Alert) -> dict[str, Any]:
+    """What the server said, for the source."""
+    return {
+        "server": server,
+        "user": session.user,
+        "player": session.player,
+        "alert": alert.said,
+        "session": session.session,
+        "item": session.item,
+    }
