@@ -18,7 +18,7 @@ from tests.evening import film, plex
 from tests.fakes._server import Server
 from tests.fakes.trakt import Trakt
 from tests.running import Process, eventually, started
-from webhook import lookups, servers, sources, trackers
+from webhook import lookups, servers, trackers
 from webhook.domain.event import Episode, Ids, Movie, Show
 from webhook.domain.play import Play, State
 from webhook.history import library, shows
@@ -61,14 +61,14 @@ EVERY = (
     "/history/numbers/2026/review", "/library",
     "/library/films", "/library/up-to-date", "/library/watchlist", "/library/shows/tvdb:77", "/history/plays/1", "/history/plays/2", "/history/import", "/history/export",
     "/history/backfill", "/connections", *(f"/connections/{name}" for name in SERVICES),
-    "/connections/trakt?then=/wizard/done", "/setup", "/people", "/people/me", "/people/bob", "/people/bob/remove",
-    "/people/me/apps", "/settings", "/wizard/source", *(f"/wizard/source/{name}" for name in sources.modules()), "/wizard/tracker",
-    "/wizard/done", "/api/docs",
+    "/connections/trakt?then=/start", "/setup", "/people", "/people/me", "/people/bob", "/people/bob/remove",
+    "/people/me/apps", "/settings", "/start", "/start?step=server", "/start?step=tracker", "/start?tracker=simkl",
+    "/start?tracker=listenbrainz", "/api/docs",
 )  # fmt: skip
 MEMBERS = (
     "/", "/activity", "/deliveries", "/needs-you", "/history", "/history/add", "/history/numbers", "/library", "/history/import",
     "/history/export", "/history/backfill", "/connections", "/connections/trakt", "/connections/tvtime", "/setup",
-    "/people/bob", "/people/bob/apps", "/wizard/tracker", "/wizard/done",
+    "/people/bob", "/people/bob/apps", "/start", "/start?step=server", "/start?step=tracker",
 )  # fmt: skip
 LINK = "a-one-time-link-for-bob"
 STRANGERS = {"/sign-in?next=/history": 200, f"/welcome/{LINK}": 200, "/welcome/gone": 404, "/nothing": 404}

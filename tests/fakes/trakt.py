@@ -7,6 +7,7 @@ to that. Beside what every fake has (`_server`):
 
     POST /_control/user        {"name": "anna", "vip": true, "locked": false} -> tokens, ready to use
     POST /_control/approve     {"user": "anna", "user_code": "..."}; without a code: the newest one
+    GET  /_control/activate    the page on which a person enters the code; POST approves it
     POST /_control/deny        {"user_code": "..."}
     POST /_control/catalogue   {"movies": [{title, year, ids, runtime}],
                                 "shows": [{title, year, ids, episodes: [{season, number, title, ids}]}]}
@@ -22,9 +23,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
+from urllib.parse import parse_qs
 
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
 from . import _catalogue
@@ -59,6 +61,10 @@ ACTIVITIES: Mapping[str, str] = {
 }
 
 
+ACTIVATE = """<!doctype html><title>Activate</title><link rel="icon" href="data:,">
+<form method="post"><label>Code <input name="code"></label> <button>Connect</button></form>"""
+
+
 @dataclass
 class Switches:
     """What can be set at `/_control/switches`."""
@@ -69,6 +75,7 @@ class Switches:
     auto_approve: str | None = None  # the user as whom every device code is approved at once
     interval: int = 5
     device_life: int = 600
+    verification_url: str = "https://auth.trakt.tv/activate"  # /_control/activate is a page of the fake's own
     token_life: int = 604_800
     refresh_failure: int = 400  # older servers: 401
     window_minutes: float = 60  # within which a second scrobble of an item is a 409
@@ -445,6 +452,7 @@ class Trakt(Fake):
             *(Route(path, self.door(handler, signed=True), methods=[verb]) for verb, path, handler in signed),
             *(Route(path, self.door(handler), methods=[verb]) for verb, path, handler in public),
             *(Route(path, self.open(handler), methods=["POST"]) for path, handler in oauth),
+            Route("/_control/activate", self.activate, methods=["GET", "POST"]),
         ]
 
     def door(self, handler: Handler, *, signed: bool = False) -> Callable[[Request], Any]:
@@ -531,7 +539,7 @@ class Trakt(Fake):
             {
                 "device_code": code,
                 "user_code": user_code,
-                "verification_url": "https://auth.trakt.tv/activate",
+                "verification_url": self.switches.verification_url,
                 "expires_in": self.switches.device_life,
                 "interval": self.switches.interval,
             }
@@ -976,6 +984,13 @@ class Trakt(Fake):
         user.vip = body.get("vip", user.vip)
         user.locked = body.get("locked", user.locked)
         return answer({"name": user.name, **self.sign_in(user.name)})
+
+    async def activate(self, request: Request) -> Response:
+        """The page on which somebody who is signed in here enters the code that a device shows."""
+        if request.method == "GET":
+            return HTMLResponse(ACTIVATE)
+        self.approve("anna", parse_qs((await request.body()).decode())["code"][0])
+        return HTMLResponse(ACTIVATE + "Your device is connected.")
 
     def control_approve(self, body: Json) -> Response:
         self.approve(body.get("user", "anna"), body.get("user_code"))

@@ -54,17 +54,17 @@ def test_whoever_plays_first_is_asked_about_and_one_click_makes_all_since_count(
     assert plays(home, "me") == 2
 
 
-def test_the_wizard_asks_whose_the_first_webhook_is_and_goes_on_from_there(home: Household) -> None:
+def test_the_first_start_asks_whose_the_first_webhook_is_and_goes_on_from_there(home: Household) -> None:
     post(home, home.token("webhook"))
     browser = home.browser()
 
-    page = browser.get("/wizard/source/plex").text
+    page = browser.get("/start").text
     assert "Is that you?" in page
 
-    answer = claim(browser, "/wizard/source/plex", identity="1", do="me", back="/wizard/source/plex")
+    answer = claim(browser, "/start", identity="1", do="me", back="/start")
     home.interpret()
 
-    assert answer.headers["location"].startswith("/wizard/source/plex")
+    assert answer.headers["location"].startswith("/start")
     assert plays(home, "me") == 1
 
 

@@ -220,7 +220,7 @@ def test_after_a_refused_key_the_rest_stays_typed_with_the_reason_beside_the_key
     beside = page.partition('id="wrong-set-TMDB_TOKEN">')[2].partition("</p>")[0]
     assert "does not accept TMDB_TOKEN" in beside
     assert 'href="#set-TMDB_TOKEN">Go to the field' in page
-    assert '<details id="more-settings" open>' in page
+    assert '<details id="more-tmdb" open>' in page
     assert "aria-invalid" not in browser.get("/connections/tmdb").text
 
 

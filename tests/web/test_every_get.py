@@ -84,7 +84,7 @@ PARAMETERS: Mapping[str, Values] = {
     "/people/{name}": NAMES,
     "/people/{name}/remove": NAMES,
     "/people/{name}/apps": NAMES,
-    "/wizard/source/{source}": each(*sources.modules(), "nobody"),
+    "/wizard/source/{source}": each("plex"),
     "/welcome/{secret}": lambda rows: [rows.welcome, "nobody"],
     "/api/v1/templates/{source}": each(*sources.modules(), "nobody"),
     "/api/v1/webhooks/{id}": lambda rows: [*rows.webhook_ids, NOWHERE],

@@ -30,7 +30,7 @@ MEMBER = Visitor(person_id=2, name="bob", is_admin=False)
         ("/people/me/apps", "settings", "Apps"),
         ("/people/bob", "settings", "People"),
         ("/setup", "settings", "Connections"),
-        ("/wizard/source", "settings", None),
+        ("/start", "now", None),
         ("/nothing", None, None),
     ],
 )

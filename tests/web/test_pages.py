@@ -183,9 +183,9 @@ def test_a_first_visit_leads_to_the_set_up(home: Household) -> None:
     home.hear()
     after = browser.get("/").text
 
-    assert "No webhooks yet" in page
-    assert 'href="/setup">Set up your media server' in page
-    assert "No webhooks yet" not in after
+    assert "Nothing has been played yet" in page
+    assert 'href="/start">Set up your media server' in page
+    assert "Nothing has been played yet" not in after
 
 
 def test_a_play_that_no_tracker_was_told_of_still_leads_to_its_trace(home: Household) -> None:

@@ -141,13 +141,16 @@ def test_who_listens_to_every_machine_is_not_told_to(opened: Open) -> None:
 WRONG = "a-token-of-another-year"
 
 
-@pytest.mark.parametrize("path", ["/setup", "/wizard/source/plex"])
+@pytest.mark.parametrize("path", ["/setup", "/start?step=play"])
 def test_a_wrong_token_is_said_beside_its_source_and_never_shown(home: Household, path: str) -> None:
     assert httpx.post(f"{home.url}/webhooks/plex?token={WRONG}", json={}).status_code == 404
 
-    page = home.browser().get(path).text
+    browser = home.browser()
+    token = form_token(browser.get("/start").text)
+    browser.post("/start/step", data={"form_token": token, "server": "plex"})
+    page = browser.get(path).text
 
-    told = part(page, "plex")
+    told = part(page, "plex") if path == "/setup" else unescape(page)
     assert "from 127.0.0.1: refused. The token in the address is not known here." in told
     assert "Copy the address anew." in told
     assert WRONG not in page

@@ -268,8 +268,8 @@ def test_the_one_time_link_sets_the_password_once(home: Household) -> None:
 
     answer = browser.post(f"/welcome/{secret}", data=fields)
 
-    assert answer.headers["location"] == "/wizard/source"
-    assert browser.get("/wizard/source").status_code == 200
+    assert answer.headers["location"] == "/start"
+    assert browser.get("/start").status_code == 200
     assert home.client().get(f"/welcome/{secret}").status_code == 404
     assert home.client().post(f"/welcome/{secret}", data=fields).status_code == 404
     again = home.client().post("/sign-in", data={"name": "me", "password": "long enough"})

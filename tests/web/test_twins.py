@@ -53,7 +53,7 @@ TWINS = {
     "/connections/{name}/cancel": "DELETE /sign-ins/{id}",
     "/connections/{name}/disconnect": "DELETE /accounts/{id}",
     "/connections/{name}/account": "PUT /accounts/{id}/rules",
-    "/wizard/time-zone": "PATCH /people/{name}",
+    "/start/time-zone": "PATCH /people/{name}",
     "/people": "POST /people",
     "/household": "POST /household",
     "/household/{id}/remove": "DELETE /household/{id}",
@@ -80,6 +80,7 @@ ALONE = {
     "/sign-in": "a script has a token",
     "/sign-out": "a token is revoked",
     "/welcome/{secret}": "the link is for a browser",
+    "/start/step": "which steps are put off is a matter of that page",
     "/theme": "the colours are a browser's",
 }
 """The forms without a twin, and why."""

@@ -18,6 +18,7 @@ FIRST_PERSON = "me"
 
 LAST_REMOVED_NOTE = "last person removed"
 CLAIMED_NOTE = "claimed"
+SETUP_NOTE = "setup"
 MAX_NAME_LENGTH = 64
 INVISIBLE_CATEGORIES = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
 """The Unicode categories of characters that are not visible, such as the end of a line."""
@@ -85,7 +86,8 @@ def remove_person(connection: Connection, row: PersonRow) -> None:
     """Remove a person with everything of theirs; raises PeopleError for the owner."""
     if row.owner:
         raise PeopleError(f"{row.name} is the owner, whom Watchmark cannot be without")
-    connection.execute(delete(note).where(note.c.name == f"welcome:{row.id}"))
+    theirs = (f"welcome:{row.id}", f"{SETUP_NOTE}:{row.id}")
+    connection.execute(delete(note).where(note.c.name.in_(theirs)))
     last = max(row.id, highest_removed_id(connection))
     connection.execute(delete(note).where(note.c.name == LAST_REMOVED_NOTE))
     connection.execute(insert(note), {"name": LAST_REMOVED_NOTE, "value": last})

@@ -33,7 +33,7 @@ from webhook.web.settings.appearance import Appearance
 from webhook.web.settings.pages import Settings
 from webhook.web.setup.pages import Setup
 from webhook.web.setup.sign_in import SignInPages
-from webhook.web.setup.wizard import Wizard
+from webhook.web.setup.start import Start
 from webhook.web.transfer.pages import Transfer
 
 PAGES = (
@@ -48,7 +48,7 @@ PAGES = (
     Transfer,
     Connections,
     Setup,
-    Wizard,
+    Start,
     People,
     Settings,
     Appearance,

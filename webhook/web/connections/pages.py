@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime
 from typing import Any
 from urllib.parse import urlencode
 
@@ -13,7 +12,6 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from webhook.accounts import settings_store
-from webhook.accounts.sign_ins import SignIn
 from webhook.domain.event import Kind
 from webhook.domain.rules import OPTIONAL_ACTIONS
 from webhook.settings import SettingsError
@@ -24,7 +22,8 @@ from webhook.web.connections import catalog, states, testing
 from webhook.web.connections.actions import UnverifiedSettings
 from webhook.web.connections.catalog import KIND_WORDS, NOT_USED, ServiceInfo
 from webhook.web.connections.form_errors import FormError
-from webhook.web.connections.models import MARKS, ConnectionAccount, ConnectionJson, Rules
+from webhook.web.connections.models import MARKS, ConnectionJson, Rules
+from webhook.web.connections.sign_in_view import list_sign_ins
 from webhook.web.http.errors import Problem
 from webhook.web.http.models import validate
 from webhook.web.http.page import Endpoint, Makes, Page
@@ -57,8 +56,8 @@ LIST_LABELS: Mapping[str, str] = {
 REDRAW_STATUSES = frozenset({409, 422})
 """Statuses whose error is shown on the page that the form was on."""
 
-DONE = "/wizard/done"
-"""The wizard's next step after a step that is a connection's page."""
+SETUP = "/start"
+"""The page of the first start, to which its forms lead back."""
 
 PENDING_PREFIX = "connection "
 """The prefix that marks sealed settings in a form which are not saved yet."""
@@ -115,17 +114,17 @@ class Connections(Page):
             return {
                 "one": {**shown, "settings": refused.settings(shown["settings"])},
                 "options": {account["id"]: refused.options(account) for account in shown["accounts"]},
-                "sign_ins": self.sign_ins(connection, visitor, one, shown["accounts"]),
+                "sign_ins": list_sign_ins(connection, self.service, visitor, one.name, shown["accounts"]),
                 "names": visible.names(connection) if visitor.is_admin else [visitor.name],
             }
 
         can = () if tracker is None else tracker.tells
         more = {
             "refused": refused,
-            "in_wizard": in_wizard(request),
+            "in_setup": is_in_setup(request),
             "drawn_at": None
             if refused.why is None
-            else base(self.service.settings, request) + page_of(request, one),
+            else f"{base(self.service.settings, request)}/connections/{one.name}",
             "pending": getattr(request.state, "pending", None),
             "tones": TONES,
             "lists": LIST_LABELS,
@@ -136,22 +135,6 @@ class Connections(Page):
         return self.render(
             request, "connection.html", {**await self.database.read(read), **more}, visitor, refused.status
         )
-
-    def sign_ins(
-        self,
-        connection: Connection,
-        visitor: Visitor,
-        one: ServiceInfo,
-        accounts: Sequence[ConnectionAccount],
-    ) -> list[dict[str, Any]]:
-        """The sign-ins at this tracker that the visitor may see, each with its link as a QR code."""
-        made = [
-            sign_in
-            for sign_in in self.service.sign_ins.list_of_tracker(one.name)
-            if connections.may_see(visitor, sign_in) and not is_outdated(sign_in, accounts)
-        ]
-        shown = [connections.describe_sign_in(connection, sign_in) for sign_in in made]
-        return [{**entry, "link": link(entry["url"]), "qr": qr(link(entry["url"]))} for entry in shown]
 
     # --- changed
 
@@ -268,13 +251,16 @@ def by_need(listed: Sequence[ConnectionJson]) -> list[tuple[str, list[Connection
 
 
 def page_of(request: Request, one: ServiceInfo, said: str = "") -> str:
-    """Redirect to the page of the form with a message; within the wizard, to the same step."""
-    asked = {**({"then": DONE} if in_wizard(request) else {}), **({"said": said} if said else {})}
-    return f"/connections/{one.name}" + (f"?{urlencode(asked)}" if asked else "")
+    """Redirect to the page of the form with a message: the service's, or that of the first start."""
+    message = {"said": said} if said else {}
+    if not is_in_setup(request):
+        return f"/connections/{one.name}" + (f"?{urlencode(message)}" if message else "")
+    asked = {**({"tracker": one.name} if one.kind == "tracker" else {}), **message}
+    return SETUP + (f"?{urlencode(asked)}" if asked else "")
 
 
-def in_wizard(request: Request) -> bool:
-    return request.query_params.get("then") == DONE
+def is_in_setup(request: Request) -> bool:
+    return request.query_params.get("then") == SETUP
 
 
 def account_id_of(fields: Mapping[str, str], name: str) -> int:
@@ -302,33 +288,3 @@ def rules_of(fields: Mapping[str, str]) -> dict[str, Any]:
 
 def split_lines(text: str) -> list[str]:
     return [line.strip() for line in text.splitlines() if line.strip()]
-
-
-def is_outdated(sign_in: SignIn, accounts: Sequence[ConnectionAccount]) -> bool:
-    """True if a sign-in's result no longer holds: the account is gone, or was parked or tested since."""
-    if sign_in.account_id is None:
-        return False
-    account = next((entry for entry in accounts if entry["id"] == sign_in.account_id), None)
-    if account is None:
-        return True
-    tested_at = account["tested"]["at"] if account["tested"] else None
-    since = max(filter(None, (account["since"], tested_at)), default=None)
-    return sign_in.overtaken(datetime.fromisoformat(since) if since else None)
-
-
-def link(url: str | None) -> str | None:
-    """The address if it is safe to link to; a service's answer is not trusted."""
-    return url if url and url.startswith(("https://", "http://")) else None
-
-
-def qr(url: str | None) -> str | None:
-    """The address as a QR code: inline SVG that the content security policy allows."""
-    import segno
-
-    if url is None:
-        return None
-    try:
-        made = segno.make(url, micro=False, error="m")
-    except segno.DataOverflowError:
-        return None
-    return str(made.svg_inline(scale=5, border=3, light="#fff", svgclass=None, lineclass=None))

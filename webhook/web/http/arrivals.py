@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import Connection, func, or_, select
+from sqlalchemy import ColumnElement, Connection, func, or_, select
 
 from webhook.clock import stamp
 from webhook.queries.webhooks import WebhookJson
@@ -22,8 +22,7 @@ def arrivals(connection: Connection, visitor: Visitor) -> dict[str, dict[str, An
 
     Records read from a server's history and plays added by hand do not count as arrivals.
     """
-    sent = or_(webhook.c.content_type.is_(None), ~webhook.c.content_type.startswith(EVENT_CONTENT_TYPE))
-    newest = select(webhook.c.id).where(sent).order_by(webhook.c.id.desc()).limit(LOOKED)
+    newest = select(webhook.c.id).where(is_sent()).order_by(webhook.c.id.desc()).limit(LOOKED)
     last = select(func.max(webhook.c.id)).where(webhook.c.id.in_(newest)).group_by(webhook.c.source)
     if not visitor.is_admin:
         last = last.where(visible.is_of_person(visitor))
@@ -33,6 +32,11 @@ def arrivals(connection: Connection, visitor: Visitor) -> dict[str, dict[str, An
         if entry is not None:
             found[entry["source"]] = in_short(entry)
     return {**(last_arrivals(connection) if visitor.is_admin else {}), **found}
+
+
+def is_sent() -> ColumnElement[bool]:
+    """The condition for webhooks that a sender sent, not those of records or plays added by hand."""
+    return or_(webhook.c.content_type.is_(None), ~webhook.c.content_type.startswith(EVENT_CONTENT_TYPE))
 
 
 def in_short(entry: WebhookJson) -> dict[str, Any]:

@@ -79,16 +79,12 @@ def settings_tabs(visitor: Visitor) -> tuple[Tab, ...]:
 
 def sections(visitor: Visitor) -> tuple[Section, ...]:
     return (
-        Section("now", "Now", "/"),
+        Section("now", "Now", "/", within=("/start",)),
         Section("history", "History", "/history", HISTORY_TABS),
         Section("library", "Library", "/library", LIBRARY_TABS),
         Section("activity", "Activity", "/activity", ACTIVITY_TABS, within=("/trace",)),
         Section(
-            "settings",
-            "Settings",
-            "/settings" if visitor.is_admin else "/people",
-            settings_tabs(visitor),
-            within=("/wizard",),
+            "settings", "Settings", "/settings" if visitor.is_admin else "/people", settings_tabs(visitor)
         ),
     )
 

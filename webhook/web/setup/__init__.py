@@ -1,1 +1,1 @@
-"""Setup: the first start, the wizard and the sign-in."""
+"""Setup: the first start, the addresses to paste, and the sign-in."""

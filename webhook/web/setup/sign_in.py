@@ -31,6 +31,7 @@ from webhook.web.http.sessions import (
 )
 from webhook.web.people import actions as administration
 from webhook.web.people.models import PersonChange
+from webhook.web.setup import steps
 from webhook.web.visible import Visitor
 
 
@@ -124,7 +125,7 @@ class SignInPages(Page):
             return self.invitation(request, row, error.detail, error.status)
         if accepted is None:
             return self.render(request, "expired.html", {}, status=404)
-        response = self.redirect_to(request, "/wizard/source" if accepted.owner else "/wizard/tracker")
+        response = self.redirect_to(request, "/start")
         self.sessions.begin(request, response, accepted)
         return response
 
@@ -135,6 +136,8 @@ class SignInPages(Page):
         def apply(connection: Connection) -> PersonRow | None:
             if passwords.accept_invitation(connection, secret, hashed, clock.now()) is None:
                 return None
+            if steps.load_choices(connection, row.id) is None:
+                steps.save_choices(connection, row.id, steps.UNCHOSEN)
             if name:
                 owner = Visitor(person_id=row.id, name=row.name, is_admin=True)
                 administration.change_person(
@@ -148,4 +151,4 @@ class SignInPages(Page):
         self, request: Request, row: PersonRow, wrong: str | None = None, status: int = 200
     ) -> Response:
         known = {"name": row.name, "owner": row.owner, "wrong": wrong, "shortest": MIN_PASSWORD_LENGTH}
-        return self.render(request, "welcome.html", known, status=status)
+        return self.render(request, "start.html", known, status=status)

@@ -49,7 +49,7 @@
   };
 
   // The live parts of the page, drawn again by the server whenever there is news.
-  const busy = (part) => part.contains(document.activeElement) && document.activeElement.matches("input, select, textarea");
+  const busy = (part) => part.contains(document.activeElement) && document.activeElement.matches("input:not([readonly]), select, textarea:not([readonly])");
   const served = new WeakMap(); // what the server drew, before scripts touched it
 
   // What one has opened, typed and come to by keyboard stays where it was.
@@ -85,7 +85,7 @@
     try {
       const answer = await fetch(from(), { headers: { "X-Live": "1" } });
       if (answer.redirected && new URL(answer.url).pathname !== new URL(from(), location.href).pathname) {
-        location.href = answer.url; // a wizard went on, or the sign-in ended
+        location.href = answer.url; // the sign-in ended
         return;
       }
       if (!answer.ok) return;

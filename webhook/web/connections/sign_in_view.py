@@ -1,0 +1,62 @@
+"""Sign-ins by code or web page as the pages show them: each with its link as a QR code."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection
+
+from webhook.accounts.sign_ins import SignIn
+from webhook.service import Service
+from webhook.web.connections import actions
+from webhook.web.connections.models import ConnectionAccount
+from webhook.web.visible import Visitor
+
+
+def list_sign_ins(
+    connection: Connection,
+    service: Service,
+    visitor: Visitor,
+    tracker: str,
+    accounts: Sequence[ConnectionAccount],
+) -> list[dict[str, Any]]:
+    """The sign-ins at this tracker that the visitor may see; those whose result no longer holds are left out."""
+    made = [
+        sign_in
+        for sign_in in service.sign_ins.list_of_tracker(tracker)
+        if actions.may_see(visitor, sign_in) and not is_outdated(sign_in, accounts)
+    ]
+    shown = [actions.describe_sign_in(connection, sign_in) for sign_in in made]
+    return [{**entry, "link": link(entry["url"]), "qr": qr(link(entry["url"]))} for entry in shown]
+
+
+def is_outdated(sign_in: SignIn, accounts: Sequence[ConnectionAccount]) -> bool:
+    """True if a sign-in's result no longer holds: the account is gone, or was parked or tested since."""
+    if sign_in.account_id is None:
+        return False
+    account = next((entry for entry in accounts if entry["id"] == sign_in.account_id), None)
+    if account is None:
+        return True
+    tested_at = account["tested"]["at"] if account["tested"] else None
+    since = max(filter(None, (account["since"], tested_at)), default=None)
+    return sign_in.overtaken(datetime.fromisoformat(since) if since else None)
+
+
+def link(url: str | None) -> str | None:
+    """The address if it is safe to link to; a service's answer is not trusted."""
+    return url if url and url.startswith(("https://", "http://")) else None
+
+
+def qr(url: str | None) -> str | None:
+    """The address as a QR code: inline SVG that the content security policy allows."""
+    import segno
+
+    if url is None:
+        return None
+    try:
+        made = segno.make(url, micro=False, error="m")
+    except segno.DataOverflowError:
+        return None
+    return str(made.svg_inline(scale=5, border=3, light="#fff", svgclass=None, lineclass=None))
