@@ -585,6 +585,30 @@ def test_a_new_time_is_told_anew(home: Home) -> None:
     assert home.run("history", "redate", str(number), "2999-01-01").exit_code == 1
 
 
+def test_times_are_shifted_all_or_none(home: Home) -> None:
+    number = told(home)
+    before = plays(home)[0].watched_at
+
+    assert home.run("history", "shift", "--hours", "-2", str(number), "999").exit_code == 1
+    assert plays(home)[0].watched_at == before
+    done = home.json("history", "shift", "--hours", "-2", str(number))
+
+    assert (done["undone"], done["told"]) == (["tvtime"], ["tvtime"])
+    assert plays(home)[0].watched_at == before - timedelta(hours=2)
+    assert home.run("history", "shift", "--hours", "0", str(number)).exit_code == 2
+
+
+def test_a_play_is_given_to_the_person_who_watched_it(home: Home) -> None:
+    number = told(home)
+    home.run("people", "add", "ben")
+
+    ended = home.run("history", "reassign", "--to", "ben", str(number))
+
+    assert "1 play moved." in ended.stdout
+    assert [play["person"] for play in home.json("history", "list")["items"]] == ["ben"]
+    assert home.run("history", "reassign", "--to", "zoe", str(number)).exit_code == 1
+
+
 def test_a_time_without_an_offset_is_the_persons_own(home: Home) -> None:
     number = told(home)
     zoned = update(tables.person).values(timezone="Europe/Berlin")

@@ -14,7 +14,7 @@ from sqlalchemy import select
 
 from tests.web.conftest import Household, form_token
 from tests.web.viewings import NOON, film, part, put_marks, seen
-from webhook.domain.play import State
+from webhook.domain.play import Dated, State
 from webhook.storage.tables import delivery, play
 
 
@@ -166,6 +166,141 @@ def test_selected_plays_move_to_a_day_and_keep_their_time(home: Household) -> No
     assert "Moved: 1." in page.text
     assert "Not moved: 1." in page.text
     assert [row.watched_at for row in plays(home)] == [None, datetime(2025, 5, 4, 15, tzinfo=UTC)]
+
+
+def look(browser: httpx.Client, what: str, ids: Sequence[int], more: Mapping[str, str]) -> httpx.Response:
+    """Choose how the plays move, and look at it."""
+    page = choose(browser, "move", ids).text
+    fields = {**hidden(page[page.index("<h1>") :]), **more}
+    return browser.post(f"/history/selected/{what}/look", data=fields)
+
+
+def confirm(browser: httpx.Client, what: str, page: httpx.Response) -> httpx.Response:
+    fields = hidden(page.text[page.text.index("<h1>") :])
+    answer = browser.post(f"/history/selected/{what}", data=fields)
+    assert answer.status_code == 303
+    return browser.get(answer.headers["location"])
+
+
+def test_hours_are_previewed_and_then_shifted(home: Household) -> None:
+    seen(home, film("Harbour"), film("Slow Light", NOON + timedelta(days=1)))
+    seen(home, film("Salt Road", NOON, dated=Dated.DAY))
+    browser = home.browser()
+
+    page = look(browser, "shift", [1, 2, 3], {"hours": "-2"})
+
+    assert "Move 2 plays 2 hours earlier?" in page.text
+    assert "1 play can\N{RIGHT SINGLE QUOTATION MARK}t move" in page.text
+    for moment in ("2026-03-01T12:00:00.000Z", "2026-03-01T10:00:00.000Z", "2026-03-02T10:00:00.000Z"):
+        assert moment in page.text
+    assert plays(home)[0].watched_at == NOON
+
+    done = confirm(browser, "shift", page)
+
+    assert "Moved: 2." in done.text
+    assert "Not moved: 1." in done.text
+    assert [row.watched_at for row in plays(home)] == [
+        NOON - timedelta(hours=2),
+        NOON + timedelta(hours=22),
+        NOON,
+    ]
+
+
+@pytest.mark.parametrize("hours", ["", "0", "72", "nan", "soon"])
+def test_hours_that_are_none_are_refused(home: Household, hours: str) -> None:
+    seen(home, film("Harbour"))
+
+    assert look(home.browser(), "shift", [1], {"hours": hours}).status_code == 422
+
+
+def test_plays_go_to_another_person_once_that_is_confirmed(home: Household) -> None:
+    ben = home.person("ben")
+    seen(home, film("Harbour"), film("Slow Light"))
+    seen(home, film("Slow Light"), person_id=ben)
+    browser = home.browser()
+
+    page = look(browser, "person", [1, 2], {"person": "ben"})
+
+    assert "Move 1 play to ben?" in page.text
+    assert "1 play can\N{RIGHT SINGLE QUOTATION MARK}t move: ben has this viewing already" in page.text
+    assert {row.person_id for row in plays(home) if row.id < 3} == {1}
+
+    done = confirm(browser, "person", page)
+
+    assert "Moved: 1." in done.text
+    assert "Not moved: 1." in done.text
+    kept = [row for row in plays(home) if row.removed_at is None]
+    assert [(row.person_id, row.item["title"]) for row in kept] == [
+        (1, "Slow Light"),
+        (ben, "Slow Light"),
+        (ben, "Harbour"),
+    ]
+    assert "Moved here from <bdi>me</bdi>" in browser.get(f"/history/plays/{kept[-1].id}").text
+
+
+def test_only_the_owner_gives_plays_to_another_person(home: Household) -> None:
+    ben = home.person("ben")
+    seen(home, film("Harbour"), person_id=ben)
+    browser = home.browser("ben")
+    page = choose(browser, "move", [1]).text
+    fields = {**hidden(page[page.index("<h1>") :]), "person": "me"}
+
+    assert "To another person" not in page
+    assert browser.post("/history/selected/person/look", data=fields).status_code == 403
+    assert browser.post("/history/selected/person", data=fields).status_code == 403
+    assert (
+        home.api(ben).post("/api/v1/plays/reassign", json={"plays": [1], "person": "me"}).status_code == 403
+    )
+    assert plays(home)[0].person_id == ben
+
+
+def test_the_api_shifts_plays_and_says_what_stays(home: Household) -> None:
+    seen(home, film("Harbour"), film("Slow Light", NOON, dated=Dated.DAY))
+    client = home.api()
+    asked = {"plays": [1, 2, 9], "hours": 1.5}
+    wanted = [
+        {"id": 1, "play": 1, "watched_at": "2026-03-01T13:30:00.000Z", "reason": None},
+        {
+            "id": 2,
+            "play": None,
+            "watched_at": None,
+            "reason": "the time at which it was watched is not known",
+        },
+        {"id": 9, "play": None, "watched_at": None, "reason": "there is no play 9"},
+    ]
+
+    assert client.post("/api/v1/plays/shift", json={**asked, "dry_run": True}).json()["items"] == wanted
+    assert plays(home)[0].watched_at == NOON
+    assert client.post("/api/v1/plays/shift", json=asked).json()["items"] == wanted
+    assert plays(home)[0].watched_at == NOON + timedelta(hours=1, minutes=30)
+    wrongs: list[dict[str, object]] = [
+        {"hours": 0},
+        {"hours": 49},
+        {"plays": []},
+        {"plays": [*range(1, 503)]},
+        {"hours": "x"},
+    ]
+    for wrong in wrongs:
+        assert client.post("/api/v1/plays/shift", json={**asked, **wrong}).status_code == 422
+
+
+def test_the_api_gives_plays_to_another_person(home: Household) -> None:
+    ben = home.person("ben")
+    seen(home, film("Harbour"))
+    client = home.api()
+    asked = {"plays": [1], "person": "ben"}
+
+    assert (
+        client.post("/api/v1/plays/reassign", json={**asked, "dry_run": True}).json()["items"][0]["play"] == 1
+    )
+    assert plays(home)[0].removed_at is None
+    (item,) = client.post("/api/v1/plays/reassign", json=asked).json()["items"]
+
+    assert item["play"] == 2
+    assert (plays(home)[1].person_id, plays(home)[0].removed_at is None) == (ben, False)
+    (again,) = client.post("/api/v1/plays/reassign", json=asked).json()["items"]
+    assert again["reason"] == "there is no play 1"
+    assert client.post("/api/v1/plays/reassign", json={**asked, "person": "zoe"}).status_code == 422
 
 
 def test_what_has_not_reached_a_tracker_is_sent_again_and_nothing_else(home: Household) -> None:

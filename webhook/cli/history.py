@@ -1,8 +1,9 @@
-"""The commands for one's own history and library: history list, add, remove, restore, redate, correct, merge; library list."""
+"""The commands for one's own history and library: history list, add, remove, restore, redate, shift, reassign, correct, merge; library list."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import timedelta
 from typing import Annotated, Any
 
 import typer
@@ -24,9 +25,10 @@ from webhook.cli._desk import (
 )
 from webhook.cli.transfer import item_line
 from webhook.domain import guids
-from webhook.history import edits, library, restoration
+from webhook.history import edits, library, moves, restoration
 from webhook.history.play_store import play_from_row
 from webhook.history.stats_span import zone_for
+from webhook.people import people
 from webhook.queries.paging import MAX_PAGE_SIZE, PAGE_SIZE
 from webhook.queries.plays import list_plays
 from webhook.transfer import manual_plays
@@ -38,6 +40,9 @@ BY = "command"
 history_app = typer.Typer(no_args_is_help=True, help="List, add, edit and remove plays.")
 library_app = typer.Typer(no_args_is_help=True, help="Show followed, rated, loved, owned and saved items.")
 
+PlayIds = Annotated[
+    list[int], typer.Argument(metavar="ID...", help="IDs of plays; see watchmark history list.")
+]
 PlayId = Annotated[int, typer.Argument(metavar="ID", help="ID of a play; see watchmark history list.")]
 
 
@@ -192,6 +197,38 @@ def history_redate(
     run_edit(as_json, change, f"The time of play {number} is changed.")
 
 
+@history_app.command("shift")
+def history_shift(
+    numbers: PlayIds,
+    hours: Annotated[float, typer.Option(min=-48, max=48, help="Later, or earlier where negative.")],
+    as_json: Json = False,
+) -> None:
+    """Move dates by some hours, where a server's clock or time zone was wrong."""
+    by_time = timedelta(minutes=round(hours * 60))
+    if not by_time:
+        raise typer.BadParameter("Enter by how many hours, such as 2 or -1.", param_hint="--hours")
+    edit_all(
+        as_json,
+        numbers,
+        lambda connection, number, can: moves.shift_play(connection, number, by_time, can, BY, clock.now()),
+    )
+
+
+@history_app.command("reassign")
+def history_reassign(
+    numbers: PlayIds,
+    to: Annotated[str, typer.Option(metavar="NAME", help="Who watched them.")],
+    as_json: Json = False,
+) -> None:
+    """Give plays to the person who watched them. They are removed from the old person's trackers."""
+
+    def change(connection: Connection, number: int, can: edits.Recipients) -> edits.EditResult:
+        person_id = people.find_person(connection, to).id
+        return moves.reassign_play(connection, number, person_id, can, BY, clock.now())
+
+    edit_all(as_json, numbers, change)
+
+
 @history_app.command("correct")
 def history_correct(
     number: PlayId,
@@ -247,6 +284,23 @@ def run_edit(
     with open_desk() as at:
         done = at.database.do(lambda connection: change(connection, at.trackers))
     say(as_json, done, says, *edit_story(done))
+
+
+def edit_all(
+    as_json: bool,
+    numbers: Sequence[int],
+    change: Callable[[Connection, int, edits.Recipients], edits.EditResult],
+) -> None:
+    """Edit several plays, all of them or none."""
+    with open_desk() as at:
+        done = at.database.do(
+            lambda connection: [change(connection, number, at.trackers) for number in numbers]
+        )
+    says = f"{count_of(len(done), 'play')} moved."
+    told = dict.fromkeys(name for one in done for name in one.get("told", ()))
+    undone = dict.fromkeys(name for one in done for name in one["undone"])
+    value = {"edits": done, "undone": [*undone], "told": [*told]}
+    say(as_json, value, says, *edit_story({"undone": [*undone], "told": [*told]}))
 
 
 def edit_story(done: Mapping[str, Any]) -> Iterator[str]:

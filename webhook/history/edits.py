@@ -60,11 +60,15 @@ class EditJson(TypedDict):
 
 
 class EditResult(TypedDict):
-    """The number of an edit, and the trackers at which it undoes a mark and sends the play again."""
+    """The number of an edit, and the trackers at which it undoes a mark and sends the play again.
+
+    `play` is what the play is now, where that is another one.
+    """
 
     edit: int
     undone: list[str]
     told: NotRequired[list[str]]
+    play: NotRequired[int]
 
 
 class Teller(Protocol):
@@ -105,9 +109,16 @@ def remove_play(
 
 
 def remove_row(
-    connection: Connection, row: PlayRow, can: Tellers, by: str | None, now: datetime
+    connection: Connection,
+    row: PlayRow,
+    can: Tellers,
+    by: str | None,
+    now: datetime,
+    successor: int | None = None,
 ) -> tuple[int, Undone]:
-    made = store_edit(connection, row, "removed", None, by, now)
+    """Remove a play; `successor` is the play that stands for it from now on."""
+    after: JsonObject | None = None if successor is None else {"play": successor}
+    made = store_edit(connection, row, "removed", after, by, now)
     undone = undo_marks(connection, row, made, can, now, leaves=True)
     values = {"removed_at": now, "state": State.STOPPED.value}
     connection.execute(update(play).where(play.c.id == row.id).values(values))
@@ -185,7 +196,7 @@ def merge_plays(
     made = store_edit(connection, row, "merged", {"play": other_id, **shown_fields(other)}, by, now)
     connection.execute(update(play).where(play.c.id == play_id).values(values))
     store_keys(connection, row.person_id, play_id, keys(told))
-    undone = remove_row(connection, other, can, by, now)[1]
+    undone = remove_row(connection, other, can, by, now, play_id)[1]
     again = resend(connection, get_row(connection, play_id), undone.due, can, now)
     return {"edit": made, "undone": undone.at, "told": again}
 

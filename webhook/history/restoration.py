@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import datetime
 from typing import NamedTuple
 
@@ -21,7 +20,7 @@ from webhook.storage.tables import EditRow, PlayRow, account, delivery, edit, pl
 NEVER_SENT = (DeliveryState.SKIPPED, DeliveryState.SUPERSEDED, DeliveryState.EXPIRED)
 """States of an undoing that was not sent, and will not be."""
 
-EDITS_OF_VIEWING = ("added", "redated", "corrected", "moved")
+EDITS_OF_VIEWING = ("added", "redated", "corrected", "reassigned")
 """The edits by which another play may have become the viewing that was removed."""
 
 
@@ -31,7 +30,7 @@ def restore_play(
     """Bring a removed play back as it was, and send it again where its mark was taken back; raises NoEdit."""
     row = get_removed_row(connection, play_id)
     removal = find_removal(connection, play_id)
-    refuse_duplicate(connection, row)
+    refuse_duplicate(connection, row, removal)
     made = store_edit(connection, row, "restored", None, by, now)
     due = put_back_marks(connection, row, removal, can, now) if removal else {}
     connection.execute(update(play).where(play.c.id == play_id).values(removed_at=None))
@@ -63,9 +62,9 @@ def plays_of_removal(connection: Connection, edit_id: int) -> list[int]:
     return list(connection.execute(together.order_by(edit.c.id)).scalars())
 
 
-def refuse_duplicate(connection: Connection, row: PlayRow) -> None:
+def refuse_duplicate(connection: Connection, row: PlayRow, removal: EditRow | None) -> None:
     """Refuse to bring back a viewing that another play stands for by now."""
-    if taken := next(successors(connection, row), None):
+    if taken := find_successor(connection, row, removal):
         raise NoEdit(f"play {taken} stands for it now")
     removed, item = play_from_row(row), item_from_json(row.item)
     if removed.watched_at is None:
@@ -78,16 +77,15 @@ def refuse_duplicate(connection: Connection, row: PlayRow) -> None:
             raise NoEdit(f"play {other.id} stands for the same viewing since then")
 
 
-def successors(connection: Connection, row: PlayRow) -> Iterator[int]:
-    """The plays that took this one in when it was removed, and are still there."""
-    took = (
-        select(edit)
-        .join(play, play.c.id == edit.c.play_id)
-        .where(edit.c.what.in_(("merged", "moved")), edit.c.at == row.removed_at, play.c.removed_at.is_(None))
-    )
-    for one in fetch_all(connection, took, EditRow):
-        if (one.after or {}).get("play") == row.id:
-            yield one.play_id
+def find_successor(connection: Connection, row: PlayRow, removal: EditRow | None) -> int | None:
+    """The play that stands for a removed one since it was merged or given to another person, if it is still there."""
+    taken = ((removal.after if removal else None) or {}).get("play")
+    merged = select(edit).where(edit.c.what == "merged", edit.c.at == row.removed_at)
+    for one in fetch_all(connection, merged, EditRow) if taken is None else ():
+        taken = one.play_id if (one.after or {}).get("play") == row.id else taken
+    standing = select(play.c.id).where(play.c.id == taken, play.c.removed_at.is_(None))
+    found: int | None = connection.execute(standing).scalar()
+    return found
 
 
 def has_become_viewing(connection: Connection, play_id: int, since: datetime | None) -> bool:

@@ -17,6 +17,7 @@ from webhook.web.docs.pages import Docs
 from webhook.web.history.pages import History
 from webhook.web.history.pages_add import AddPlay
 from webhook.web.history.pages_library import Library
+from webhook.web.history.pages_move import Moves
 from webhook.web.history.pages_numbers import Numbers
 from webhook.web.history.pages_select import Selection
 from webhook.web.http import errors
@@ -45,6 +46,7 @@ PAGES = (
     Library,
     Numbers,
     Selection,
+    Moves,
     Transfer,
     Connections,
     Setup,

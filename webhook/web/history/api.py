@@ -293,9 +293,15 @@ def whole_play(connection: Connection, visitor: Visitor, play_id: int) -> PlayDe
 
 def join_edits(done: Sequence[EditResult]) -> EditResult:
     """Combine the outcomes of consecutive edits of a play, each tracker once."""
+    undone, told = join_trackers(done)
+    return {"edit": done[-1]["edit"], "undone": undone, "told": told}
+
+
+def join_trackers(done: Sequence[EditResult]) -> tuple[list[str], list[str]]:
+    """The trackers at which edits undid marks, and those that they sent to, each once."""
     undone = dict.fromkeys(name for one in done for name in one["undone"])
     told = dict.fromkeys(name for one in done for name in one.get("told", ()))
-    return {"edit": done[-1]["edit"], "undone": [*undone], "told": [*told]}
+    return [*undone], [*told]
 
 
 def new_play(given: NewPlay, zone: tzinfo, now: datetime) -> manual_plays.NewPlay:

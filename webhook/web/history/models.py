@@ -12,7 +12,7 @@ from webhook.domain import guids
 from webhook.domain.event import Kind
 from webhook.history.stats import StatsJson
 from webhook.queries.plays import Only, PlayDetailJson
-from webhook.storage.json_fields import Id
+from webhook.storage.json_fields import Id, Time
 from webhook.transfer.manual_plays import ITEM_TYPES
 from webhook.transfer.records import Relation
 from webhook.web.history.episodes import KEY, ShowJson
@@ -35,6 +35,9 @@ from webhook.web.http.models import (
 from webhook.web.http.params import TIME_CURSOR
 
 MAX_TITLE = 500
+MAX_PLAYS = 500
+"""Plays that one request changes."""
+
 NAMESPACES = ("tvdb", "tmdb", "imdb", "trakt", "simkl", "mal", "anidb", "musicbrainz")
 ShowKey = Annotated[str, Field(json_schema_extra={"pattern": KEY.pattern, "examples": ["tvdb:121361"]})]
 PlayKey = Annotated[str, Field(max_length=100), AfterValidator(check_text)]
@@ -88,6 +91,12 @@ class AddedPlay(TypedDict):
     added: bool
     told: list[str]
     play: PlayDetailJson
+
+
+def check_hours(value: float) -> float:
+    if not round(value * 60):
+        raise ValueError("must be a number of hours from -48 to 48, but not 0")
+    return value
 
 
 def check_ids(value: dict[str, Any]) -> dict[str, Any]:
@@ -153,6 +162,43 @@ class PlayChange(Body):
 
 class MergeRequest(Body):
     other: Annotated[Id, Expect("the number of the play that goes")]
+
+
+class Selected(Body):
+    """Plays that are changed together, or with `dry_run` only looked at."""
+
+    plays: Annotated[
+        list[Id], Field(min_length=1, max_length=MAX_PLAYS), Expect(f"1 to {MAX_PLAYS} ids of plays")
+    ]
+    dry_run: bool = False
+
+
+class Shift(Selected):
+    hours: Annotated[
+        float,
+        Field(ge=-48, le=48, strict=False, description="Later, or earlier where negative; to the minute."),
+        AfterValidator(check_hours),
+        Expect("a number of hours from -48 to 48, but not 0"),
+    ]
+
+
+class PersonMove(Selected):
+    person: Text = Field(description="Who watched them.")
+
+
+class MovedPlay(TypedDict):
+    """What became of a play: its number and date now, or the reason why it stays as it is."""
+
+    id: Id
+    play: Id | None
+    watched_at: Time | None
+    reason: str | None
+
+
+class Moves(TypedDict):
+    items: list[MovedPlay]
+    undone: list[str]
+    told: list[str]
 
 
 class Edited(TypedDict):

@@ -2,36 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import date, datetime, tzinfo
+from collections.abc import Mapping, Sequence
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from webhook import clock
-from webhook.domain.states import REVIVABLE
 from webhook.history import edits, restoration
 from webhook.history.edits import EditResult
 from webhook.history.stats_span import zone_for
-from webhook.queries.plays import with_person
-from webhook.queues import parking
-from webhook.storage.tables import PlayRow, delivery, edit
-from webhook.web.history.api import own_play
+from webhook.queries.plays import PlayJson, with_person
+from webhook.storage.tables import PlayRow
+from webhook.web import visible
+from webhook.web.history.selection import (
+    Changed,
+    EditOne,
+    edit_one,
+    on_day,
+    own_plays,
+    parse_day,
+    resend_marks,
+    selected_ids,
+)
 from webhook.web.http.errors import Problem
 from webhook.web.http.once import Once
 from webhook.web.http.page import local
 from webhook.web.http.params import whole
 from webhook.web.visible import Visitor
 
-MAX_SELECTED = 500
 CHANGES = ("remove", "restore", "move", "send")
-EDITS_OF_MARKS = ("redated", "corrected")
-
-EditOne = Callable[[Connection, PlayRow], EditResult | None]
-"""Changes a play; None if there was nothing to change."""
 
 
 class Selection(Once):
@@ -52,15 +53,16 @@ class Selection(Once):
         if does not in CHANGES:
             raise Problem(422, "Choose what to do with the selected plays.")
         removed = does == "restore"
-        plays = await self.database.read(
-            lambda connection: with_person(
-                connection, own_plays(connection, visitor, wanted, removed=removed)
-            )
-        )
+
+        def read(connection: Connection) -> tuple[list[PlayJson], list[str]]:
+            rows = own_plays(connection, visitor, wanted, removed=removed)
+            return with_person(connection, rows), visible.names(connection) if visitor.is_admin else []
+
+        plays, names = await self.database.read(read)
         if not plays:
             return self.redirect_to(request, self.back(request, fields, "unselected"))
-        known = {"plays": plays, "does": does, "back": local(fields.get("back", ""))}
-        return self.render(request, "selected.html", known, visitor)
+        known = {"plays": plays, "does": does, "names": names, "back": local(fields.get("back", ""))}
+        return self.render(request, "move.html" if does == "move" else "selected.html", known, visitor)
 
     async def remove(self, request: Request, visitor: Visitor, fields: Mapping[str, str]) -> str:
         now = clock.now()
@@ -120,80 +122,3 @@ class Selection(Once):
 
     def answer(self, request: Request, fields: Mapping[str, str], word: str) -> str:
         return self.back(request, {"back": "/history", **fields}, word)
-
-
-@dataclass(frozen=True, slots=True)
-class Changed:
-    """What became of a selection: an outcome for each play that changed."""
-
-    results: Sequence[EditResult]
-    wanted: int
-
-    @property
-    def counts(self) -> str:
-        """The plays that changed and those that did not, as the page's message takes them."""
-        return f"{len(self.results)}-{self.wanted - len(self.results)}"
-
-    @property
-    def resends(self) -> int:
-        """How many of them are sent to a tracker again."""
-        return sum(bool(done.get("told")) for done in self.results)
-
-
-def selected_ids(fields: Mapping[str, str]) -> list[int]:
-    """The numbers in the fields of a selection, each once; raises Problem."""
-    texts = [value for name, value in fields.items() if name == "plays" or name.startswith(("play-", "day-"))]
-    ids = [number for text in texts for word in text.split() if (number := whole(word)) is not None]
-    if len(set(ids)) > MAX_SELECTED:
-        raise Problem(422, f"Select at most {MAX_SELECTED} plays at once.")
-    return list(dict.fromkeys(ids))
-
-
-def own_plays(
-    connection: Connection, visitor: Visitor, ids: Sequence[int], *, removed: bool = False
-) -> list[PlayRow]:
-    """Those of the plays that the visitor may change, in this order: plays of the history, or removed ones."""
-    rows = (own_play(connection, visitor, play_id) for play_id in ids)
-    return [row for row in rows if row is not None and (row.removed_at is not None) is removed]
-
-
-def edit_one(connection: Connection, row: PlayRow, change: EditOne) -> EditResult | None:
-    try:
-        return change(connection, row)
-    except edits.NoEdit:
-        return None
-
-
-def resend_marks(connection: Connection, row: PlayRow) -> EditResult | None:
-    """Retry a play's watched marks that have not reached their tracker; None if there is none.
-
-    A mark that was left out before an edit is of the play as it was, and stays.
-    """
-    if row.watched_at is None or row.unwatched_at is not None:
-        return None
-    changed = select(edit.c.id).where(
-        edit.c.play_id == delivery.c.play_id,
-        edit.c.what.in_(EDITS_OF_MARKS),
-        edit.c.at > delivery.c.created_at,
-    )
-    marks = select(delivery.c.id).where(
-        delivery.c.play_id == row.id,
-        delivery.c.mark.is_(True),
-        delivery.c.state.in_(REVIVABLE),
-        ~changed.exists(),
-    )
-    ids = list(connection.execute(marks).scalars())
-    revived = parking.revive(connection, ids, clock.now()) if ids else 0
-    return {"edit": 0, "undone": []} if revived else None
-
-
-def parse_day(given: str) -> date:
-    try:
-        return date.fromisoformat(given)
-    except ValueError as error:
-        raise Problem(422, "Choose the day, such as 2026-11-22.") from error
-
-
-def on_day(at: datetime, day: date, zone: tzinfo) -> datetime:
-    """The time of day of a moment, on another day of the same time zone."""
-    return datetime.combine(day, at.astimezone(zone).timetz())

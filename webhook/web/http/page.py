@@ -69,6 +69,8 @@ COUNT_MESSAGES = {
     "gone": "Removed: {}.",
     "back": "Back in the history: {}.",
     "moved": "Moved: {}.",
+    "shifted": "Moved: {}.",
+    "reassigned": "Moved: {}.",
     "resent": "Sending again: {}.",
     "retried": "Retried: {}. Reload to see the result.",
     "replayed": "Replayed: {}.",
@@ -83,11 +85,17 @@ LEFT_MESSAGES = {
     "gone": "Not removed: {}. They were gone already.",
     "back": "Not brought back: {}. They are there already, or another play stands for them.",
     "moved": "Not moved: {}. Only watched plays can move, and not into the future.",
+    "shifted": "Not moved: {}. Their time is unknown, or it would lie in the future.",
+    "reassigned": "Not moved: {}. They are there already, or still playing.",
     "resent": "Nothing to send: {}. They were sent, or wait already.",
 }
 """Messages with the count of what a change left as it was, such as the 2 of `moved-3-2`."""
 
-SENT_MESSAGES = {"back": "Being sent again: {}."}
+SENT_MESSAGES = {
+    "back": "Being sent again: {}.",
+    "shifted": "Being sent again: {}.",
+    "reassigned": "Being sent to their trackers: {}.",
+}
 """Messages with the count of what trackers are sent again, such as the 1 of `back-3-0-1`."""
 
 
