@@ -1,7 +1,5 @@
 """The users of a Jellyfin or an Emby, and the items each has played: the two grew from one program.
 
-Not a server: the leading underscore keeps it out of the scan.
-
 Of an item such a server keeps one date for each user, that of the latest play (`UserData.LastPlayedDate`)
 beside a count: of three viewings two are without a date and are not read. A mark set by hand looks just
 like a viewing. What was marked without a date is left out, for nobody knows when that was.
