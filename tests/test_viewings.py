@@ -34,6 +34,24 @@ class Stories(House):
         given = {name: value for name, value in metadata.items() if value is not None}
         self.post("plex", plex(f"media.{event}", number=number, **given), minutes)
 
+    def listened(self, action: str, minutes: float, position: float | None, **more: Any) -> None:
+        """What the Plex server of these stories says itself; `position` in minutes."""
+        sent = plex("media.play")
+        at = NOW + timedelta(minutes=minutes)
+        told: dict[str, Any] = {"action": action, "at": at.isoformat(), "by": "alert"}
+        if position is not None:
+            told["position_ms"] = int(position * MS)
+        player = {"machineIdentifier": "living-room", "title": "Living Room"}
+        item = {**sent["Metadata"], "duration": int(EPISODE * MS), **more}
+        body = {
+            "listened": told,
+            "user": sent["Account"],
+            "player": player,
+            "server": sent["Server"],
+            "item": item,
+        }
+        self.post("plex", body, minutes + 0.001)
+
     def jellyfin(self, event: str, minutes: float, **more: Any) -> None:
         self.post("jellyfin", jellyfin(event, **more), minutes)
 
@@ -590,6 +608,63 @@ def test_a_second_report_stamped_before_the_first_is_the_same_mark(at: Stories) 
     at.jellyfin("PlaybackStop", 3 * DAY + 0.1, at=44, PlayedToCompletion=True, UtcTimestamp=early)
 
     assert at.watched == [0, 3 * DAY]
+
+
+# --- one viewing, told by a webhook and by the server itself, which is listened to
+
+
+@pytest.mark.parametrize("lag", [-0.01, 0.01])
+@pytest.mark.parametrize("end", [20.0, 38.0])
+def test_of_two_who_tell_one_moment_the_position_of_either_counts(
+    at: Stories, lag: float, end: float
+) -> None:
+    """Trap 25; the statement comes after the webhook and is stamped before or after it."""
+    at.plex("play", 0, duration=None)
+    at.listened("start", 0.02 + lag, 0)
+    at.plex("pause", 5, duration=None)
+    at.listened("pause", 5 + lag, 5)
+    at.plex("resume", 6, duration=None)
+    at.listened("resume", 6 + lag, 5)
+    at.plex("stop", 50, duration=None)
+    at.listened("stop", 50 + lag, end)
+
+    (play,) = at.plays()
+    assert (play.position_ms, play.estimated) == (end * MS, False)
+    assert len(at.watched) == (end > 0.8 * EPISODE)
+
+
+def test_a_word_without_a_position_leaves_the_one_that_was_sent(at: Stories) -> None:
+    at.listened("start", 0, 0)
+    at.listened("stop", 20, 20)
+    at.plex("stop", 20.02)
+
+    (play,) = at.plays()
+    assert (play.position_ms, play.estimated) == (20 * MS, False)
+
+
+def test_a_mark_after_the_stop_leaves_its_position(at: Stories) -> None:
+    at.listened("start", 0, 0)
+    at.listened("stop", 33, 33)
+    at.listened("watched", 31, None)
+
+    (play,) = at.plays()
+    assert (play.position_ms, play.estimated) == (33 * MS, False)
+    assert at.watched == [31]
+
+
+def test_a_viewing_that_is_told_both_ways_is_sent_once(at: Stories) -> None:
+    """Trap 25."""
+    for action, event, minute in (("start", "play", 0), ("pause", "pause", 10), ("resume", "resume", 20)):
+        at.listened(action, minute, min(minute, 10))
+        at.plex(event, minute + 0.005, viewOffset=min(minute, 10) * MS)
+    at.plex("scrobble", 50.5)
+    at.listened("stop", 53, 43)
+    at.plex("stop", 53.005)
+    at.listened("watched", 53.2, None, viewCount=1)
+
+    assert len(at.plays()) == 1
+    assert at.watched == [50.5]
+    assert at.deliveries("trakt") == [("stop", True)]
 
 
 # --- what a sender says that cannot be

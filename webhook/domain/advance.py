@@ -20,6 +20,7 @@ from webhook.domain.playback import (
     REWATCH_WINDOW,
     TWIN_WINDOW,
     is_late,
+    is_late_twin,
     is_reached,
     move,
     own_length,
@@ -58,6 +59,8 @@ def advance(play: Play | None, event: Event, facts: Facts, source: str) -> Chang
     if play is not None and not is_another_viewing(play, event, facts, source):
         if play.unwatched_at is not None:
             return None  # it belongs to the viewing that was undone
+        if is_late_twin(play, event):
+            event = replace(event, at=play.last_at)
         return TRANSITIONS[event.action](with_duration(play, event), event, facts, False)
     opened = with_duration(open_play(play, event, source), event)
     change = TRANSITIONS[event.action](opened, event, facts, True)

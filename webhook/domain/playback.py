@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import timedelta
 
@@ -20,6 +21,15 @@ LISTENED_MS = 240_000
 """The position from which a track counts as listened to, where half of it is further (Last.fm's rule)."""
 
 HALF_PERCENT = 50.0
+
+STATES_AFTER: Mapping[Action, State] = {
+    Action.START: State.PLAYING,
+    Action.RESUME: State.PLAYING,
+    Action.PROGRESS: State.PLAYING,
+    Action.PAUSE: State.PAUSED,
+    Action.STOP: State.STOPPED,
+}
+"""The state of a play after an event about its playback."""
 
 
 def own_length(play: Play, event: Event) -> timedelta | None:
@@ -84,6 +94,7 @@ def move(play: Play, event: Event, state: State) -> Play:
     if position is None and event.progress is not None and play.duration_ms:
         position = int(event.progress * play.duration_ms / 100)
     known = position is not None or event.percent is not None
+    stays = not known and is_known_better(play, event, state)
     if position is not None and play.duration_ms:
         position = min(position, play.duration_ms)
     played = in_ms(playback(play, event))
@@ -93,15 +104,34 @@ def move(play: Play, event: Event, state: State) -> Play:
         play,
         state=state,
         last_at=max(play.last_at, event.at),
-        position_ms=position if known else play.position(event.at),
-        position_at=event.at,
-        estimated=not known,
+        position_ms=position if known else play.position_ms if stays else play.position(event.at),
+        position_at=play.position_at if stays else event.at,
+        estimated=not (known or stays),
         known_percent=percent_of(event, position, play.duration_ms) if known else before,
         player=event.player or play.player,
         player_id=event.player_id or play.player_id,
         played_ms=played if play.watched_at is None else play.played_ms,
         replayed_ms=play.replayed_ms if play.watched_at is None else played,
     )
+
+
+def is_known_better(play: Play, event: Event, state: State) -> bool:
+    """True if an event without a position tells of the moment whose position was sent with another, or of one before."""
+    if (
+        play.estimated
+        or play.position_ms is None
+        or (play.state is State.PLAYING) is not (state is State.PLAYING)
+    ):
+        return False
+    return is_late(play, event) or event.at - play.last_at <= twin_window(play, event)
+
+
+def is_late_twin(play: Play, event: Event) -> bool:
+    """True if a late event has the position of the moment that another told of without one."""
+    if not play.estimated or (event.position_ms is None and event.percent is None):
+        return False
+    same = STATES_AFTER.get(event.action) is play.state
+    return same and timedelta(0) < play.last_at - event.at <= twin_window(play, event)
 
 
 def percent_of(event: Event, position: int | None, duration: int | None) -> float | None:
