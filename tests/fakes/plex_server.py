@@ -121,6 +121,9 @@ class PlexServer(LivePlex):
             element("Account", {"id": number, "key": f"/accounts/{number}", "name": name})
             for number, name in self.accounts.items()
         ]
+        if wants_json(request):
+            entries = [{"id": number, "name": name} for number, name in self.accounts.items()]
+            return json_container([], Account=entries, size=len(entries))
         return container(found)
 
     def show_devices(self, request: Request) -> Response:

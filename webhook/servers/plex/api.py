@@ -27,6 +27,11 @@ class Forbidden(Dead):
     """The token is good, but not for this."""
 
 
+class NotFound(Dead):
+    """The server has no such thing."""
+
+
+REFUSALS = {403: Forbidden, 404: NotFound}
 ALERTS = "/:/eventsource/notifications"
 
 
@@ -54,10 +59,10 @@ class PlexApi:
         self.calls.count()
         headers = {**self.headers, **(paging or {})}
         response = await send(self.http, self.address, path, params, headers, most=MAX_PAGE_SIZE)
-        if response.status_code == 403:
-            raise Forbidden(f"{self.address.label} does not allow this token to read {path}")
+        status = response.status_code
         if not response.is_success:
-            raise self.address.rejection(response.status_code, response.headers, excerpt(response))
+            refused = self.address.rejection(status, response.headers, excerpt(response))
+            raise REFUSALS[status](refused.reason) if status in REFUSALS else refused
         read = values.mapping(read_json(self.address, response)).get("MediaContainer")
         if not isinstance(read, Mapping):
             raise self.address.wrong_answer(f"{self.address.label} answered with no container", "")
@@ -75,12 +80,47 @@ class PlexApi:
 
     async def items(self, keys: Sequence[str]) -> dict[str, Json]:
         """The items by key, with the marks of the token's person, without those that are gone."""
-        found = await self.get(f"/library/metadata/{','.join(keys)}", {"includeGuids": "1"})
+        try:
+            found = await self.get(f"/library/metadata/{','.join(keys)}", {"includeGuids": "1"})
+        except NotFound:  # of all of them, or of one: that depends on the server's version
+            half = len(keys) // 2
+            return {**await self.items(keys[:half]), **await self.items(keys[half:])} if half else {}
         return {key: row for row in rows(found) if (key := values.text(row.get("ratingKey")))}
 
     async def preferences(self) -> dict[str, Any]:
         found = values.objects((await self.get("/:/prefs")).get("Setting"))
         return {str(entry.get("id")): entry.get("value") for entry in found}
+
+    async def section_page(
+        self,
+        section: str,
+        kind: str,
+        size: int,
+        *,
+        start: int = 0,
+        sort: str | None = None,
+        watched: bool = False,
+        guids: bool = False,
+    ) -> tuple[list[Json], int]:
+        """A page of a library's items of a type, and how many there are in all, as far as the server says."""
+        asked = {"type": kind}
+        asked |= {"sort": sort} if sort else {}
+        asked |= {"unwatched": "0"} if watched else {}
+        asked |= {"includeGuids": "1"} if guids else {}
+        paging = {"X-Plex-Container-Start": str(start), "X-Plex-Container-Size": str(size)}
+        found = await self.get(f"/library/sections/{section}/all", asked, paging)
+        page = rows(found)
+        total = values.ordinal(found.get("totalSize"))
+        if total is None:
+            total = start + len(page) + (len(page) >= size)
+        return page, total
+
+    async def owner_name(self) -> str | None:
+        """The name of the server's owner, as its history has it."""
+        found = values.objects((await self.get("/accounts")).get("Account"))
+        return next(
+            (values.text(one.get("name")) for one in found if values.text(one.get("id")) == "1"), None
+        )
 
     async def history(self, account: str, item: str, since: int) -> list[Json]:
         """What an account has watched of an item since then, as the server recorded it."""

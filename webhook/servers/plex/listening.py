@@ -20,7 +20,8 @@ from webhook.domain.outcome import Dead, Undelivered
 from webhook.servers import Audience
 from webhook.servers.plex.alerts import Alert, read_frame
 from webhook.servers.plex.api import Forbidden, Json, PlexApi
-from webhook.servers.plex.viewings import Ended, Session, Viewing, Viewings, statement_body
+from webhook.servers.plex.polling import Poller
+from webhook.servers.plex.viewings import ITEM_FIELDS, Ended, Session, Viewing, Viewings, pick, statement_body
 from webhook.sources import _plexlike
 from webhook.sources._listened import Statement
 
@@ -32,36 +33,13 @@ MAX_FRAMES = 10_000
 """Alerts that wait while statements are being kept; then the connection waits."""
 
 TICK = 1.0
+POLL_DELAY = 2.0
 COUNT_DELAY = 10.0
 """Seconds after which a server is asked again whether it counts a viewing: its answer can lag behind the stop."""
 
 OWNER = "1"
 DEFAULT_THRESHOLD = 90
 MAX_WITHOUT_ITEM = 3
-ITEM_FIELDS = (
-    *(
-        "type",
-        "subtype",
-        "extraType",
-        "live",
-        "librarySectionType",
-        "librarySectionTitle",
-        "librarySectionID",
-    ),
-    *(
-        "ratingKey",
-        "parentRatingKey",
-        "grandparentRatingKey",
-        "guid",
-        "parentGuid",
-        "grandparentGuid",
-        "Guid",
-    ),
-    *("Genre", "title", "parentTitle", "grandparentTitle", "originalTitle", "index", "parentIndex", "year"),
-    *("duration", "originallyAvailableAt"),
-)
-"""What is kept of an item: without the addresses of players, and without whose marks the token shows."""
-
 PLAYER_FIELDS = ("machineIdentifier", "title", "product", "platform")
 
 
@@ -77,7 +55,15 @@ class Listening:
         about = await self.api.get("/")
         server = {"uuid": about.get("machineIdentifier"), "title": about.get("friendlyName")}
         line = Line(self, audience, server, await self.threshold())
+        line.poller = Poller(self.api, audience, server, await self.own_user(about), line.covers)
         await line.run()
+
+    async def own_user(self, about: Json) -> Json:
+        """The user whose marks the token shows, as webhooks name them."""
+        if self.user is not None:
+            return {"title": self.user}
+        name = await self.api.owner_name()
+        return {"id": OWNER, "title": name or about.get("myPlexUsername")}
 
     async def threshold(self) -> int:
         """The percent from which the server counts an item as played; a shared user may not read it."""
@@ -102,11 +88,13 @@ class Line:
         self.frames: asyncio.Queue[tuple[datetime, bytes]] = asyncio.Queue(MAX_FRAMES)
         self.sessions: dict[str, Json] = {}
         self.sessions_at: datetime | None = None
+        self.stands = asyncio.Event()
+        self.poller: Poller | None = None
         self.counting: set[asyncio.Task[None]] = set()
 
     async def run(self) -> None:
         try:
-            await run_together(self.read_alerts(), self.follow())
+            await run_together(self.read_alerts(), self.follow(), self.poll())
         except Undelivered:
             await self.keep(self.viewings.leave())
             raise
@@ -118,6 +106,7 @@ class Line:
         async for found in self.api.alerts():
             if found is None:
                 await self.audience.connect()
+                self.stands.set()
             elif found.name != "ping":
                 await self.frames.put((clock.now(), found.data))
 
@@ -131,12 +120,24 @@ class Line:
             for found in read_frame(frame):
                 if isinstance(found, Alert):
                     await self.keep(self.viewings.hear(found, at))
+                elif self.poller is not None:
+                    self.poller.hints.set()
             await self.keep(self.viewings.pass_time(at))
             for viewing in self.viewings.wait(at):
                 session = await self.find_session(viewing)
                 if session is not None:
                     await self.keep(self.viewings.introduce(viewing, session))
             self.settle_viewings()
+
+    async def poll(self) -> None:
+        """Ask for marks, once the line stands and catch-up has had its turn."""
+        await self.stands.wait()
+        await asyncio.sleep(POLL_DELAY)
+        if self.poller is not None:
+            await self.poller.run()
+
+    def covers(self, item: str) -> bool:
+        return self.viewings.covers(item, clock.now())
 
     async def keep(self, statements: Iterable[Statement]) -> None:
         for statement in statements:
@@ -264,10 +265,6 @@ def is_of(row: Json | None, alert: Alert) -> bool:
 def is_beyond(ended: Ended, threshold: int) -> bool:
     length = ended.session.duration_ms
     return bool(length and ended.position_ms and 100 * ended.position_ms >= threshold * length)
-
-
-def pick(row: Mapping[str, Any], names: Iterable[str]) -> dict[str, Any]:
-    return {name: row[name] for name in names if name in row}
 
 
 async def run_together(*parts: Any) -> None:

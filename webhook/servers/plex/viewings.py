@@ -6,7 +6,7 @@ while it played, and what is not known of is said of nobody.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
@@ -22,9 +22,36 @@ PROGRESS_INTERVAL = timedelta(minutes=1)
 SILENCE = timedelta(minutes=5)
 """The silence after which a session is over: a client that crashes says nothing."""
 
+COUNTED_LATE = timedelta(minutes=15)
+"""How long after its end a viewing may be counted by its server."""
+
 MAX_ASK_INTERVAL = timedelta(seconds=5)
 MAX_PERCENT = 105
 """The percent beyond which a position is of the next item, which an autoplay moves before the key."""
+
+ITEM_FIELDS = (
+    *(
+        "type",
+        "subtype",
+        "extraType",
+        "live",
+        "librarySectionType",
+        "librarySectionTitle",
+        "librarySectionID",
+    ),
+    *(
+        "ratingKey",
+        "parentRatingKey",
+        "grandparentRatingKey",
+        "guid",
+        "parentGuid",
+        "grandparentGuid",
+        "Guid",
+    ),
+    *("Genre", "title", "parentTitle", "grandparentTitle", "originalTitle", "index", "parentIndex", "year"),
+    *("duration", "originallyAvailableAt"),
+)
+"""What is kept of an item: without the addresses of players, and without whose marks the token shows."""
 
 PLAYING, PAUSED, STOPPED = "playing", "paused", "stopped"
 
@@ -101,6 +128,7 @@ class Viewings:
     ended: list[Ended] = field(default_factory=list)
     """What ended since it was looked at last."""
     _open: dict[str, Viewing] = field(default_factory=dict)
+    _ended_at: dict[str, datetime] = field(default_factory=dict)
 
     def hear(self, alert: Alert, now: datetime) -> list[Statement]:
         """Take in an alert; the statements that follow from it."""
@@ -185,6 +213,7 @@ class Viewings:
                 alert=viewing.alert,
             )
             self.ended.append(over)
+            self._ended_at[viewing.alert.item] = at
         return [self.say(viewing, Action.STOP, Moment(state=STOPPED, at=at, position_ms=position_ms))]
 
     def wait(self, now: datetime) -> list[Viewing]:
@@ -219,8 +248,10 @@ class Viewings:
         playing = [one for one in self._open.values() if one.told is not None and one.told.state == PLAYING]
         return [said for one in playing if one.progress_at != one.heard_at for said in self.say_progress(one)]
 
-    def has_open(self, item: str) -> bool:
-        return any(one.alert.item == item for one in self._open.values())
+    def covers(self, item: str, now: datetime) -> bool:
+        """True if the item is played, or was until just now, so that its count is that of this viewing."""
+        self._ended_at = {key: at for key, at in self._ended_at.items() if now - at <= COUNTED_LATE}
+        return item in self._ended_at or any(one.alert.item == item for one in self._open.values())
 
     def say(self, viewing: Viewing, action: Action, moment: Moment) -> Statement:
         assert viewing.session is not None
@@ -232,6 +263,10 @@ class Viewings:
 
 def is_tracked(viewing: Viewing) -> bool:
     return viewing.session is not None and viewing.session.is_tracked
+
+
+def pick(row: Mapping[str, Any], names: Iterable[str]) -> dict[str, Any]:
+    return {name: row[name] for name in names if name in row}
 
 
 def statement_body(server: Mapping[str, Any], session: Session, alert: Alert) -> dict[str, Any]:

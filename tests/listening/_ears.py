@@ -1,0 +1,37 @@
+"""Ears: they listen to a server, and keep what it says in memory."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+from webhook.domain.event import Event, Ignored
+from webhook.sources import plex
+from webhook.sources._listened import Statement
+
+
+class Ears:
+    """An audience of a server."""
+
+    def __init__(self) -> None:
+        self.told: list[Statement] = []
+        self.memory: dict[str, Any] = {}
+        self.connections = 0
+
+    async def connect(self) -> None:
+        self.connections += 1
+
+    async def keep(self, statement: Statement) -> None:
+        self.told.append(statement)
+
+    async def recall(self, name: str) -> Any:
+        return copy.deepcopy(self.memory.get(name))
+
+    async def remember(self, name: str, value: Any) -> None:
+        self.memory[name] = copy.deepcopy(value)
+
+    @property
+    def events(self) -> list[Event]:
+        """What a Plex server said, as its source reads it."""
+        found = [plex.parse(one.to_json(), one.at) for one in self.told]
+        return [event for events in found if not isinstance(events, Ignored) for event in events]
