@@ -9,7 +9,7 @@ from urllib.parse import quote, urlencode
 
 from sqlalchemy import Connection
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, RedirectResponse, Response
+from starlette.responses import RedirectResponse, Response
 
 from webhook import clock
 from webhook.history.stats_span import zone_for
@@ -18,6 +18,7 @@ from webhook.service import Service
 from webhook.storage.db import Unavailable
 from webhook.storage.tables import PersonRow
 from webhook.web import visible
+from webhook.web.http.compression import html_response
 from webhook.web.http.errors import Problem, path_of
 from webhook.web.http.navigation import navigation
 from webhook.web.http.params import Params, form, whole
@@ -227,7 +228,7 @@ class Page:
             "drawn_at": "" if request.method == "POST" else None,
         }
         zone = getattr(request.state, "zone", None)
-        return HTMLResponse(draw(template, {**common, **known}, zone), status)
+        return html_response(request, draw(template, {**common, **known}, zone), status)
 
 
 def theme_of(request: Request) -> str | None:
