@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import re
 import sys
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cache
@@ -68,6 +68,7 @@ def each(*values: object) -> Values:
 
 
 KEYS = each("tvdb:81189", "tvdb:3", "title:harbourstreet", "title:harbour4", "tvdb:999")
+FILMS = each("tmdb:77", "title:harbour:2001", "imdb:tt0903747", "imdb:tt1", "title:harbour")
 NAMES = each(OWNER, MEMBER, "nobody")
 SERVICES = each(*trackers.modules(), *lookups.modules(), *servers.modules(), "notices", "nobody")
 PARAMETERS: Mapping[str, Values] = {
@@ -78,6 +79,7 @@ PARAMETERS: Mapping[str, Values] = {
     ),
     "/history/shows/{key}": KEYS,
     "/library/shows/{key}": KEYS,
+    "/library/films/{key}": FILMS,
     "/history/numbers/{year}/review": each(2001, 2026, 1066),
     "/history/numbers/{year}/review.svg": each(2001, 2026, 1066),
     "/connections/{name}": SERVICES,
@@ -92,6 +94,7 @@ PARAMETERS: Mapping[str, Values] = {
     "/api/v1/deliveries/{id}": lambda rows: [*rows.delivery_ids, NOWHERE],
     "/api/v1/plays/{id}": lambda rows: [*rows.play_ids, NOWHERE],
     "/api/v1/shows/{key}": KEYS,
+    "/api/v1/films/{key}": FILMS,
     "/api/v1/jobs/{id}": each(*range(1, 20), NOWHERE),
     "/api/v1/exports/{kind}": each(*exports.modules(), "nothing"),
     "/api/v1/people/{name}": NAMES,
@@ -223,10 +226,14 @@ def onward(page: str) -> Iterator[str]:
                 yield f"{action}?{urlencode({name: unescape(value if valued else text)})}"
 
 
-def combines_filters(address: str) -> bool:
-    """True for a page of the history with several filters: each is walked alone, as all of them are too many."""
+EACH_PAIR = 3
+"""Addresses walked of each pair of filters: any two may stand together, and their values need not all meet."""
+
+
+def filters_of(address: str) -> frozenset[str]:
+    """The filters of a page of the history."""
     given = parse_qs(address.partition("?")[2])
-    return address.startswith("/history?") and len(FILTERS & given.keys()) > 1
+    return FILTERS.intersection(given) if address.startswith("/history?") else frozenset()
 
 
 async def walk_pages(home: Home, client: httpx.AsyncClient, paths: Iterable[str]) -> None:
@@ -234,11 +241,16 @@ async def walk_pages(home: Home, client: httpx.AsyncClient, paths: Iterable[str]
     waiting = deque((address, "") for path in paths for address in addresses(path, home.rows))
     waiting += ((address, "") for address in queries(home.rows))
     seen: set[str] = set()
+    combined: Counter[frozenset[str]] = Counter()
     while waiting:
         address, origin = waiting.popleft()
-        if address in seen or address.startswith(("/static/", "/api/v1/")) or combines_filters(address):
+        filters = filters_of(address)
+        if address in seen or address.startswith(("/static/", "/api/v1/")) or len(filters) > 2:
             continue
         seen.add(address)
+        combined[filters] += 1
+        if len(filters) == 2 and combined[filters] > EACH_PAIR:
+            continue
         answer = await home.get(client, address)
         if origin and answer.status_code in (400, 404) and BEFORE not in unquote_plus(address):
             home.faults.append(f"{origin} leads to {address}: {answer.status_code}")

@@ -9,7 +9,18 @@ from pydantic import Field
 from sqlalchemy import ColumnElement, Connection, Select, Table, and_, delete, insert, select, update
 
 from webhook.clock import stamp
-from webhook.domain.event import Action, Episode, Event, Ids, Item, Show, item_from_json, item_to_json
+from webhook.domain.event import (
+    Action,
+    Episode,
+    Event,
+    Ids,
+    Item,
+    Kind,
+    Movie,
+    Show,
+    item_from_json,
+    item_to_json,
+)
 from webhook.domain.items import fold_title, keys
 from webhook.domain.pictures import picture_key
 from webhook.storage.json_fields import ItemFields, PictureKey, Time, one_of
@@ -21,6 +32,7 @@ WATCHLIST, RATING, LOVE, COLLECTION = "watchlist", "rating", "love", "collection
 RELATIONS = (WATCHLIST, RATING, LOVE, COLLECTION)
 FOLLOW = "follow"
 FOLLOWING = "following"
+FILM_PREFIX = f"{Kind.MOVIE}:"
 
 
 class LibraryEntryJson(ItemFields):
@@ -145,6 +157,12 @@ def show_key_of(item: Item) -> str | None:
         case Show():
             return show_key(item.title, item.ids)
     return None
+
+
+def film_key(item: Item) -> str | None:
+    """The key of a film's page: its surest id, else its title and year."""
+    known = keys(item) if isinstance(item, Movie) else ()
+    return known[0].removeprefix(FILM_PREFIX) if known else None
 
 
 def follow_show(

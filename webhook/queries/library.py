@@ -46,7 +46,7 @@ class Tile:
     """When it was watched last, or put on the list."""
     year: int | None = None
     key: str | None = None
-    """The key of a show's page."""
+    """The key of a show's or a film's page."""
     plays: int = 0
     state: str | None = None
     rating: float | None = None
@@ -233,11 +233,13 @@ def name_films(rows: list[TitleCount]) -> dict[str, list[TitleCount]]:
 
 
 def film_tile(film: Group) -> Tile:
+    item = Movie(title=film.title, year=film.year, ids=Ids.from_json(film.ids))
     return Tile(
         kind=Kind.MOVIE.value,
         title=film.title,
         year=film.year,
-        picture=picture_key(Movie(title=film.title, year=film.year, ids=Ids.from_json(film.ids))),
+        picture=picture_key(item),
+        key=library.film_key(item),
         at=from_ms(film.last),
         plays=film.plays,
     )
@@ -273,7 +275,7 @@ def entry_tile(row: LibraryRow) -> Tile:
         number=row.item.get("number"),
         year=row.item.get("year"),
         picture=picture_key(item),
-        key=library.show_key_of(item),
+        key=library.show_key_of(item) or library.film_key(item),
         at=row.at,
         rating=row.value if row.relation == library.RATING else None,
     )

@@ -16,6 +16,7 @@ from webhook.web.docs import schemas
 from webhook.web.docs.pages import Docs
 from webhook.web.history.pages import History
 from webhook.web.history.pages_add import AddPlay
+from webhook.web.history.pages_film import FilmPage
 from webhook.web.history.pages_library import Library
 from webhook.web.history.pages_move import Moves
 from webhook.web.history.pages_numbers import Numbers
@@ -43,6 +44,7 @@ PAGES = (
     NeedsYou,
     History,
     AddPlay,
+    FilmPage,
     Library,
     Numbers,
     Selection,

@@ -37,7 +37,8 @@ from webhook.web.history.filters import Filters
 from webhook.web.history.rows import PlayEntry, by_day, origin_marks, with_marks
 from webhook.web.http.errors import Problem
 from webhook.web.http.page import Page, older
-from webhook.web.http.params import Params, id_of, whole
+from webhook.web.http.params import Params, id_of
+from webhook.web.http.templating import film_page_key
 from webhook.web.visible import Visitor
 
 PLAYS_PER_PAGE = 100
@@ -94,7 +95,6 @@ class History(Page):
             "older": older(filters.fields(), listed),
             "back_to": clock.stamp(back_to),
             "full": len(entries) >= limit,
-            "undo": whole(params.text("undo") or ""),
         }
         return self.render(request, "history.html", known, visitor)
 
@@ -114,6 +114,7 @@ class History(Page):
             "show": show_key(shown["show"], Ids.from_json(shown["show_ids"]))
             if shown["kind"] == Kind.EPISODE
             else None,
+            "film": film_page_key({**shown}),
             "marks": list(origin_marks(shown, rewatches)),
         }
         return self.render(request, "play.html", known, visitor)

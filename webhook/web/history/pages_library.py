@@ -14,6 +14,7 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import BaseRoute, Route
 
 from webhook import clock
+from webhook.domain.event import Kind
 from webhook.domain.play import Dated
 from webhook.history import library, runtimes
 from webhook.history.stats_span import zone_of
@@ -166,6 +167,8 @@ class Library(Page):
 
 def only_with_page(connection: Connection, person_id: int, tile: Tile) -> Tile:
     """The tile, without the key of a show that has no page because the person neither watched nor follows it."""
+    if tile.kind == Kind.MOVIE:
+        return tile
     return tile if tile.key is None or has_page(connection, person_id, tile.key) else replace(tile, key=None)
 
 

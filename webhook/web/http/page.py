@@ -221,6 +221,7 @@ class Page:
             "form_token": self.sessions.form_token(visitor) if visitor else "",
             "here": current_path(request, prefix),
             "said": flash_message(request),
+            "undo": whole(request.query_params.get("undo", "")),
             "pictures": self.service.pictures,
             "theme": theme_of(request),
             "needed": getattr(request.state, "needed", 0),

@@ -14,10 +14,11 @@ import orjson
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from webhook import clock, sources, trackers
-from webhook.domain.event import REASONS, Action, item_from_json
+from webhook.domain.event import REASONS, Action, Ids, Kind, Movie, item_from_json
 from webhook.domain.outcome import Park, explain_limit, parked_sentence
 from webhook.domain.pictures import cover_hue, cover_letters, picture_key
 from webhook.domain.rules import DRY_RUN
+from webhook.history.library import film_key, show_key
 from webhook.people import scopes
 from webhook.web.http import charts
 from webhook.web.visible import DELIVERY_STATES, WEBHOOK_STATES
@@ -117,6 +118,8 @@ def environment() -> Environment:
         "picture_of": picture_of,
         "cover_letters": lambda entry: cover_letters(picture_title(entry)),
         "hue": cover_hue,
+        "film_key": film_page_key,
+        "show_key": show_page_key,
         "cover_hue": lambda entry: cover_hue(picture_title(entry)),
     }
     made.globals["version"] = fingerprint()
@@ -239,6 +242,17 @@ def picture_of(entry: Mapping[str, Any]) -> str | None:
     if "picture" in entry or not entry.get("ids"):
         return entry.get("picture")
     return picture_key(item_from_json(entry))
+
+
+def film_page_key(entry: Mapping[str, Any]) -> str | None:
+    """The key of a film's page; None for what is no film, or has neither an id nor a title with its year."""
+    item = Movie(title=entry.get("title"), year=entry.get("year"), ids=Ids.from_json(entry.get("ids") or {}))
+    return film_key(item) if entry.get("kind") == Kind.MOVIE else None
+
+
+def show_page_key(entry: Mapping[str, Any]) -> str | None:
+    """The key of a show's page."""
+    return show_key(entry.get("title"), Ids.from_json(entry.get("ids") or {}))
 
 
 def headline(entry: Mapping[str, Any]) -> str:
