@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import random
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -61,3 +63,105 @@ def test_what_is_played_to_its_end_is_a_play(plex: tuple[PlexServer, str], watch
     (play,) = plays(watchmark)
     assert (play["title"], play["ids"]["tvdb"], play["player"]) == ("Part 9", 9900009, "Player p1")
     assert (play["position_ms"], play["estimated"]) == (LENGTH * 95 // 100, False)
+
+
+def test_what_webhooks_and_the_server_tell_is_one_play_and_one_mark(
+    plex: tuple[PlexServer, str], watchmark: Process
+) -> None:
+    """Trap 25."""
+    fake, _ = plex
+    fake.start("29", episode())
+    watchmark.post("plex", webhook("media.play", fake))
+    eventually(lambda: len(plays(watchmark)) == 1, "the start is a play")
+    fake.move("29", LENGTH // 2)
+    watchmark.post("plex", webhook("media.scrobble", fake))
+    fake.stop("29", LENGTH * 95 // 100)
+    watchmark.post("plex", webhook("media.stop", fake))
+
+    eventually(lambda: plays(watchmark)[0]["position_ms"] == LENGTH * 95 // 100, "the position is known")
+    assert len(plays(watchmark)) == 1
+    told = watchmark.api("/connections/plex")["reception"]
+    assert (told["how"], told["error"]) == ("both", None)
+
+
+def test_a_line_that_breaks_is_opened_again_and_what_was_missed_comes_once(
+    plex: tuple[PlexServer, str], watchmark: Process
+) -> None:
+    fake, _ = plex
+    fake.start("1", episode(1))
+    eventually(lambda: len(plays(watchmark)) == 1, "the start is a play")
+    fake.faults.add("GET /:/eventsource", status=503, times=1)
+    fake.drop()
+    eventually(lambda: watchmark.api("/connections/plex")["reception"]["how"] == "down", "it is down")
+    fake.stop("1", LENGTH * 95 // 100)
+    fake.start("2", episode(2))
+    fake.stop("2", LENGTH * 95 // 100)
+    eventually(lambda: fake.listeners == 1, "the server is listened to again", 30)
+
+    eventually(lambda: len(watched(watchmark)) == 2, "what was missed came by catch-up", 30)
+    assert watchmark.api("/connections/plex")["reception"]["how"] == "live"
+    assert len(plays(watchmark)) == 2
+    repaired = [one for one in watchmark.api("/webhooks")["items"] if one["repaired"]]
+    assert len(repaired) == 2
+
+
+def test_a_mark_by_hand_and_one_taken_back_arrive(plex: tuple[PlexServer, str], watchmark: Process) -> None:
+    fake, _ = plex
+    fake.start("1", episode(1))
+    eventually(lambda: len(plays(watchmark)) == 1, "the owner is known")
+    eventually(lambda: len(fake.made("GET /library/sections/2/all")) >= 3, "the marks from before are known")
+    fake.items["4094"] = episode(2)
+    fake.mark(1, "4094", fake.clock.now())
+    fake.send_entry("timeline", "TimelineEntry", {
+        "identifier": "com.plexapp.plugins.library", "itemID": "4094", "sectionID": "2", "type": 4, "state": 5,
+    })  # fmt: skip
+
+    eventually(lambda: [one["title"] for one in watched(watchmark)] == ["Part 2"], "the mark is a play", 30)
+    assert watched(watchmark)[0]["manual"] is True
+
+
+def test_kill_at_any_time_loses_and_doubles_nothing(plex: tuple[PlexServer, str], tmp_path: Path) -> None:
+    """Killed and cut off while ten episodes are played: each is one play that counts."""
+    fake, url = plex
+    dice = random.Random(1711)
+    process = Process(tmp_path, PLEX_URL=url, PLEX_TOKEN=fake.switches.token)
+    with started(process.prepare()):
+        eventually(lambda: fake.listeners == 1, "the server is listened to")
+        fake.start("1", episode(1))
+        eventually(lambda: len(plays(process)) == 1, "the owner is known")
+        for number in range(1, 11):
+            key = str(number % 3)
+            fake.start(key, episode(number))
+            for percent in (20, 60, 95):
+                happens = dice.choice(("kill", "drop", "nothing", "nothing"))
+                if happens == "kill":
+                    process.kill()
+                    process.start()
+                elif happens == "drop":
+                    fake.drop()
+                fake.move(key, LENGTH * percent // 100)
+                time.sleep(dice.uniform(0, 0.3))
+            fake.stop(key, LENGTH * 97 // 100)
+        process.kill()
+        process.start()
+
+        def all_are_watched() -> bool:
+            return sorted(one["number"] for one in watched(process)) == list(range(1, 11))
+
+        eventually(all_are_watched, "each is watched", 40)
+        assert len(plays(process)) == 10
+
+
+def watched(watchmark: Process) -> list[dict[str, Any]]:
+    return [one for one in plays(watchmark) if one["watched_at"]]
+
+
+def webhook(event: str, fake: PlexServer) -> dict[str, Any]:
+    """What the server's webhook says, without a position as most of Plex's are."""
+    return {
+        "event": event,
+        "Account": {"id": 1, "title": "Nora"},
+        "Server": {"title": fake.name, "uuid": fake.machine},
+        "Player": {"title": "Player p1", "uuid": "p1"},
+        "Metadata": {name: value for name, value in episode().items() if name != "duration"},
+    }

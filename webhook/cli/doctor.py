@@ -17,7 +17,7 @@ from sqlalchemy import Connection, func, select
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DatabaseError
 
-from webhook import clock, sources, trackers
+from webhook import clock, servers, sources, trackers
 from webhook import settings as environment
 from webhook.accounts import accounts, keys, sealed_secrets, settings_store
 from webhook.accounts.accounts import AccountCheck
@@ -43,6 +43,7 @@ from webhook.queries.deliveries import count_by_state
 from webhook.queries.people import list_accounts, list_unclaimed_identities
 from webhook.queries.senders import find_repeats, find_silent_servers, find_wrong_clocks
 from webhook.queries.webhooks import last_webhook_times
+from webhook.queues.listening import LineState, line_statuses
 from webhook.settings import Environ, Settings, SettingsError
 from webhook.storage import migrate
 from webhook.storage.db import Damaged, Database, Unavailable, log_of
@@ -214,6 +215,7 @@ def check_contents(
     is_right = yield from check_key(settings, database)
     yield from check_webhooks(database)
     yield from check_senders(settings, database)
+    yield from check_lines(environ, database)
     yield from check_service(settings, online)
     yield from check_accounts(settings, environ, database, online and is_right)
     yield from check_backlog(database)
@@ -294,6 +296,19 @@ def check_senders(settings: Settings, database: Database) -> Iterator[Finding]:
         says = f"its clock is off by {abs(clock_off['seconds']) // 60} minutes ({ahead} ours)"
         do = "Set the clock of that server, or of this one, with NTP."
         yield note(f"{label} server {server}" if server else label, says, do)
+
+
+def check_lines(environ: Environ, database: Database) -> Iterator[Finding]:
+    """Findings on the media servers that are listened to."""
+    names = [name for name in servers.modules() if servers.is_set_up(name, environ)]
+    for line in database.ask(lambda connection: line_statuses(connection, names, clock.now())):
+        label = servers.modules()[line.server].LABEL
+        if line.state is LineState.LIVE:
+            calls = count_of(line.calls, "call")
+            yield fine(label, f"listened to since {stamp(line.since)}, with {calls} in the last minute")
+        else:
+            do = "It is tried again by itself, and catch-up brings what was missed."
+            yield note(label, f"not heard since {stamp(line.since)}: {line.error}", do)
 
 
 def check_service(settings: Settings, online: bool) -> Iterator[Finding]:

@@ -22,7 +22,7 @@ from webhook.domain.outcome import Dead, Undelivered
 from webhook.queues import listening
 from webhook.queues.inbox import LISTENED_CONTENT_TYPE, ReceivedWebhook
 from webhook.queues.listening import LeaseRequest, LineState, LineStatus
-from webhook.servers import Listenable, Server
+from webhook.servers import Listenable, Server, is_listenable
 from webhook.sources._listened import Statement
 from webhook.storage.db import Database, Unavailable
 
@@ -50,7 +50,7 @@ class Listeners:
         self.listeners = [
             Listener(database, name, server, keep, repair, holder)
             for name, server in servers.items()
-            if isinstance(server, Listenable)
+            if is_listenable(server)
         ]
 
     async def run(self, stop: asyncio.Event) -> None:

@@ -20,6 +20,8 @@ from webhook.storage.types import from_ms, to_ms
 
 LEASE = timedelta(seconds=30)
 RENEWAL_INTERVAL = LEASE / 3
+STALE = timedelta(minutes=2)
+"""How long after its lease the state of a line says nothing any more."""
 
 
 class LineState(StrEnum):
@@ -89,15 +91,16 @@ def status_json(status: LineStatus) -> dict[str, Any]:
     }
 
 
-def line_statuses(connection: Connection, servers: Iterable[str]) -> list[LineStatus]:
-    """The lines to these servers, of those that were listened to."""
-    statuses = (line_status(connection, server) for server in servers)
+def line_statuses(connection: Connection, servers: Iterable[str], now: datetime) -> list[LineStatus]:
+    """The lines to these servers, of those that are listened to."""
+    statuses = (line_status(connection, server, now) for server in servers)
     return [status for status in statuses if status is not None]
 
 
-def line_status(connection: Connection, server: str) -> LineStatus | None:
+def line_status(connection: Connection, server: str, now: datetime) -> LineStatus | None:
+    """The line to a server; None where no process holds it now."""
     found = read_note(connection, line_name(server))
-    if not found or "state" not in found:
+    if not found or "state" not in found or now - from_ms(found["until"]) > STALE:
         return None
     return LineStatus(
         server=server,

@@ -14,7 +14,7 @@ from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from types import ModuleType
-from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol, TypeGuard, runtime_checkable
 
 from webhook.domain.event import Event, Item
 from webhook.settings import Environ, read_settings
@@ -93,6 +93,10 @@ class Listenable(Protocol):
         ...
 
 
+def is_listenable(server: object) -> TypeGuard[Listenable]:
+    return isinstance(server, Listenable)
+
+
 class CallMeter:
     """Counts the calls made to a server within the last minute."""
 
@@ -127,6 +131,10 @@ def modules() -> dict[str, ModuleType]:
     """Every server module by its name: the files of this folder without a leading underscore."""
     names = (entry.name for entry in pkgutil.iter_modules(__path__))
     return {name: importlib.import_module(f"{__name__}.{name}") for name in names if name[0] != "_"}
+
+
+def is_set_up(name: str, environ: Environ) -> bool:
+    return read_settings(modules()[name].Settings, f"{name}_", environ) is not None
 
 
 def build(environ: Environ, http: httpx.AsyncClient) -> dict[str, Server]:

@@ -22,6 +22,7 @@ from webhook import clock
 from webhook.domain.states import OPEN_STATES, DeliveryState
 from webhook.maintenance import backup
 from webhook.people.scopes import Scope
+from webhook.queues.listening import LineState, LineStatus, line_statuses
 from webhook.settings import SettingsError
 from webhook.storage.db import Unavailable
 from webhook.storage.tables import account, attempt, delivery, note, person, webhook
@@ -72,8 +73,24 @@ class Health:
     async def ready(self, request: Request) -> Response:
         reason = self.stuck() or self.damage() or await self.unstorable() or await self.stuck_lane()
         lag = round(self.service.loop_lag.worst(), 3)
-        shown = {"ready": reason is None, "reason": reason, "loop_lag_seconds": lag}
+        shown: dict[str, Any] = {"ready": reason is None, "reason": reason, "loop_lag_seconds": lag}
+        if self.service.servers:
+            shown["listening"] = await self.lines()
         return JSONResponse(shown, 200 if reason is None else 503)
+
+    async def lines(self) -> list[dict[str, str | None]]:
+        """The media servers that are listened to, and since when each is live or down; none makes it unready."""
+        try:
+            found = await self.service.database.read(self.read_lines)
+        except Unavailable:
+            return []
+        return [
+            {"server": line.server, "state": line.state.value, "since": clock.stamp(line.since)}
+            for line in found
+        ]
+
+    def read_lines(self, connection: Connection) -> list[LineStatus]:
+        return line_statuses(connection, self.service.servers, clock.now())
 
     def stuck(self) -> str | None:
         """A sentence on the task that has ended or the dispatcher that stalls, or None."""
@@ -165,6 +182,12 @@ class Metrics:
         )
         service.receiver.took = took.observe
 
+    def read_counts(self, connection: Connection) -> dict[str, list[Any]]:
+        lines = line_statuses(connection, self.service.servers, clock.now())
+        states = [(line.server, int(line.state is LineState.LIVE)) for line in lines]
+        calls = [(line.server, line.calls) for line in lines]
+        return {**read_counts(connection), "lines": states, "calls": calls}
+
     @cached_property
     def gate(self) -> ApiAuth:
         from webhook.web.http.api import ApiAuth
@@ -179,7 +202,7 @@ class Metrics:
                 raise Problem(403, "The metrics cover everyone; this token belongs to one person.")
         async with self.one:
             if time.monotonic() - self.read_at > STORE_CHECK_INTERVAL:
-                self.counted = await self.service.database.read(read_counts)
+                self.counted = await self.service.database.read(self.read_counts)
                 self.read_at = time.monotonic()
         shown = CollectorRegistry()
         shown.register(
@@ -291,6 +314,8 @@ def database_metrics(rows: dict[str, list[Any]]) -> list[Metric]:
         ),
         gauge("attempts", "Attempts that are kept, by outcome", ["tracker", "outcome"], rows["outcomes"]),
         latency(rows["latencies"]),
+        gauge("listening", "Whether a media server is heard live", ["server"], rows["lines"]),
+        gauge("server_calls", "Calls to a media server within a minute", ["server"], rows["calls"]),
         gauge("parked_accounts", "Accounts that wait for a person", ["tracker", "reason"], rows["parked"]),
         gauge("last_webhook_timestamp_seconds", "When a source last sent anything", ["source"], times),
     ]

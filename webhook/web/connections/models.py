@@ -11,6 +11,7 @@ from typing_extensions import TypedDict
 from webhook.accounts.sign_ins import SignInState
 from webhook.domain.rules import OPTIONAL_ACTIONS
 from webhook.queries.people import AccountFields
+from webhook.queries.reception import ReceptionJson
 from webhook.storage.json_fields import Id, Time
 from webhook.storage.json_shapes import RulesJson
 from webhook.trackers import SignIn as SignInMethod
@@ -98,6 +99,9 @@ class ConnectionJson(TypedDict):
     settings: list[ConnectionSetting]
     accounts: list[ConnectionAccount]
     tested: Tested | None
+    reception: Annotated[
+        ReceptionJson | None, Field(description="Of a media server that can be listened to: how it is heard.")
+    ]
 
 
 class SignInJson(TypedDict):

@@ -14,6 +14,8 @@ from webhook.accounts.accounts import AccountCheck
 from webhook.clock import stamp
 from webhook.domain.outcome import Park, explain_limit, parked_sentence
 from webhook.queries.people import AccountJson
+from webhook.queries.reception import ReceptionJson, find_reception
+from webhook.servers import is_listenable
 from webhook.service import Service
 from webhook.settings import plain
 from webhook.storage.tables import note
@@ -77,7 +79,15 @@ def _describe(
         else [],
         "accounts": theirs,
         "tested": tested,
+        "reception": reception_of(connection, service, one),
     }
+
+
+def reception_of(connection: Connection, service: Service, one: ServiceInfo) -> ReceptionJson | None:
+    """How a media server is heard; None of what cannot be listened to."""
+    if not is_listenable(service.servers.get(one.name)) or one.kind != "server":
+        return None
+    return find_reception(connection, one.name, clock.now())
 
 
 def accounts_of(connection: Connection, visitor: Visitor) -> list[ConnectionAccount]:
