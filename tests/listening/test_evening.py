@@ -123,7 +123,7 @@ def test_a_mark_by_hand_and_one_taken_back_arrive(plex: tuple[PlexServer, str], 
 def test_kill_at_any_time_loses_and_doubles_nothing(plex: tuple[PlexServer, str], tmp_path: Path) -> None:
     """Killed and cut off while ten episodes are played: each is one play that counts."""
     fake, url = plex
-    dice = random.Random(1711)
+    dice = random.Random(1711)  # noqa: S311 - the dice of a story
     process = Process(tmp_path, PLEX_URL=url, PLEX_TOKEN=fake.switches.token)
     with started(process.prepare()):
         eventually(lambda: fake.listeners == 1, "the server is listened to")

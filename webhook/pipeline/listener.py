@@ -35,7 +35,6 @@ MIN_LIFE = timedelta(seconds=60)
 """A line that stands for less is down all the same."""
 
 KEEP_PAUSE = 1.0
-STATUS_INTERVAL = timedelta(minutes=1)
 
 Keep = Callable[[ReceivedWebhook], Awaitable[int]]
 
@@ -80,6 +79,7 @@ class Listener:
         self.is_flapping = False
         self.status: LineStatus | None = None
         self.pause = MIN_PAUSE
+        self.written: object = None  # the status that was written last, and the minute
 
     async def run(self, stop: asyncio.Event) -> None:
         """Listen until stopped."""
@@ -94,24 +94,29 @@ class Listener:
                     line = None
                 if line is not None and line.done():
                     line.result()
-                await clock.awaken(asyncio.Event(), stop, self.renewal_interval.total_seconds())
+                await clock.awaken(asyncio.Event(), stop, listening.RENEWAL_INTERVAL.total_seconds())
         finally:
             if line is not None:
                 await end_task(line)
             with contextlib.suppress(Unavailable):
                 await self.database.write(listening.release_lines, self.lease_request())
 
-    @property
-    def renewal_interval(self) -> timedelta:
-        return STATUS_INTERVAL if self.database.sqlite else listening.RENEWAL_INTERVAL
-
     async def renew(self) -> bool:
-        """Renew the lease; where the database is unavailable nobody else can take it."""
-        self.settle_status(clock.now())
+        """Renew the lease; where the database is unavailable nobody else can take it.
+
+        On SQLite there is no other process: what is said there of the line is written where it changed.
+        """
+        now = clock.now()
+        self.settle_status(now)
+        known = (self.status, now.replace(second=0, microsecond=0))
+        if self.database.sqlite and known == self.written:
+            return True
         try:
-            return await self.database.write(listening.renew_lines, self.lease_request())
+            held = await self.database.write(listening.renew_lines, self.lease_request())
         except Unavailable:
             return True
+        self.written = known
+        return held
 
     def lease_request(self) -> LeaseRequest:
         return LeaseRequest(
