@@ -10,6 +10,8 @@ from enum import StrEnum
 from operator import attrgetter
 from typing import Any, ClassVar
 
+from webhook.texts import texts
+
 
 class Action(StrEnum):
     """The action of an event, in the words of the public contract."""
@@ -215,27 +217,29 @@ class Ignored:
     reason: str
 
 
-REASONS: Mapping[str, str] = {
-    "trailer": "A trailer or an extra, not a film or an episode.",
-    "theme": "Theme music or a theme video.",
-    "photo": "A photo.",
-    "music": "Music albums and artists are not tracked; only tracks are.",
-    "live_tv": "Live television: there is no item to track.",
-    "no_ids": "Neither an id nor a title and show by which the item could be found.",
-    "unsupported_event": "An event of this kind says nothing about viewing.",
-    "unsupported_kind": "Items of this kind are not tracked.",
-    "unknown_kind": "It does not say whether this is a film or an episode. Have the sender say so: a template "
-    "for Jellyfin needs ItemType, or tick Send All Properties.",
-    "nobody_did_it": "The server did this by itself, so it is nobody's. To collect what is added for one "
-    "person, set COLLECTION_OF to that person's name.",
-    "duplicate_of_play": "Plex sends this beside media.play; that one is counted.",
-    "noise": "The server saved its own state; nobody did anything.",
-    "test": "A test message: it arrived, so the connection works.",
-    "home_video": "Home videos are not told to trackers.",
-    "no_rating": "A rating event without a rating.",
-    "not_completed": "Not watched to the end.",
-    "person_removed": "Whoever had signed in to say so was removed since.",
-}
+REASONS: Mapping[str, str] = texts(
+    {
+        "trailer": "A trailer or an extra, not a film or an episode.",
+        "theme": "Theme music or a theme video.",
+        "photo": "A photo.",
+        "music": "Music albums and artists are not tracked; only tracks are.",
+        "live_tv": "Live television: there is no item to track.",
+        "no_ids": "Neither an id nor a title and show by which the item could be found.",
+        "unsupported_event": "An event of this kind says nothing about viewing.",
+        "unsupported_kind": "Items of this kind are not tracked.",
+        "unknown_kind": "It does not say whether this is a film or an episode. Have the sender say so: a template "
+        "for Jellyfin needs ItemType, or tick Send All Properties.",
+        "nobody_did_it": "The server did this by itself, so it is nobody's. To collect what is added for one "
+        "person, set COLLECTION_OF to that person's name.",
+        "duplicate_of_play": "Plex sends this beside media.play; that one is counted.",
+        "noise": "The server saved its own state; nobody did anything.",
+        "test": "A test message: it arrived, so the connection works.",
+        "home_video": "Home videos are not told to trackers.",
+        "no_rating": "A rating event without a rating.",
+        "not_completed": "Not watched to the end.",
+        "person_removed": "Whoever had signed in to say so was removed since.",
+    }
+)
 
 
 class Unreadable(Exception):

@@ -12,6 +12,8 @@ from datetime import timedelta
 from enum import StrEnum
 from typing import Any
 
+from webhook.texts import texts
+
 
 class Park(StrEnum):
     """The reasons why an account is parked."""
@@ -74,22 +76,26 @@ def parked_sentence(park: Park, why: str | None) -> str:
     return f"{UNREADABLE}." if why == UNREADABLE else PARKED[park].sentence
 
 
-REFUSED: Mapping[Park, str] = {
-    Park.ACCOUNT_LIMIT: "{label} takes no more for the {what} of this account: a limit is reached. "
-    "Make room there, or upgrade the account",
-    Park.VIP_REQUIRED: "{label} wants a paid membership (VIP) for the {what}. Renew the membership",
-}
+REFUSED: Mapping[Park, str] = texts(
+    {
+        Park.ACCOUNT_LIMIT: "{label} takes no more for the {what} of this account: a limit is reached. "
+        "Make room there, or upgrade the account",
+        Park.VIP_REQUIRED: "{label} wants a paid membership (VIP) for the {what}. Renew the membership",
+    }
+)
 """The refusal of one kind of call and the step that lifts it; `what` is one of KEPT_IN."""
 
-KEPT_IN: Mapping[str, str] = {
-    "watched": "watched history",
-    "add": "collection",
-    "rate": "ratings",
-    "favourite": "favourites",
-    "start": "display of what is playing",
-    "pause": "resume points",
-    "stop": "resume points",
-}
+KEPT_IN: Mapping[str, str] = texts(
+    {
+        "watched": "watched history",
+        "add": "collection",
+        "rate": "ratings",
+        "favourite": "favourites",
+        "start": "display of what is playing",
+        "pause": "resume points",
+        "stop": "resume points",
+    }
+)
 """The place in a service that a kind of delivery is sent to, in words that follow "its"."""
 
 

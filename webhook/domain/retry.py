@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 
 from webhook.domain.outcome import Dead, Park, Retry, Snooze, Undelivered, Unmatched
+from webhook.texts import texts
 
 LIVE = timedelta(minutes=10)
 """The age up to which start, pause and stop are sent; an older watched mark goes out dated."""
@@ -31,22 +32,24 @@ UNSURE_PAUSE = timedelta(seconds=60)
 MAX_RETRY_AFTER = timedelta(days=1)
 """No Retry-After is believed beyond this."""
 
-REASONS_BY_STATUS: Mapping[int, str] = {
-    400: "it could not read the call",
-    401: "the sign-in is not accepted",
-    403: "the app behind the client id is unknown, not approved or deleted",
-    404: "it does not know this item",
-    405: "it does not offer this call",
-    408: "it gave up waiting for the call",
-    409: "it says this is already there",
-    412: "it did not accept the call's form",
-    420: "the account has reached a limit",
-    422: "it refused the call's values",
-    423: "the account is locked or deactivated",
-    425: "it asks to try later",
-    426: "this needs a paid membership (VIP)",
-    429: "it asks for a slower pace",
-}
+REASONS_BY_STATUS: Mapping[int, str] = texts(
+    {
+        400: "it could not read the call",
+        401: "the sign-in is not accepted",
+        403: "the app behind the client id is unknown, not approved or deleted",
+        404: "it does not know this item",
+        405: "it does not offer this call",
+        408: "it gave up waiting for the call",
+        409: "it says this is already there",
+        412: "it did not accept the call's form",
+        420: "the account has reached a limit",
+        422: "it refused the call's values",
+        423: "the account is locked or deactivated",
+        425: "it asks to try later",
+        426: "this needs a paid membership (VIP)",
+        429: "it asks for a slower pace",
+    }
+)
 
 PARKS_BY_STATUS: Mapping[int, Park] = {
     401: Park.SIGNED_OUT,

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from enum import StrEnum
 
+from webhook.texts import texts
+
 EVERYTHING = "everything"
 """How a token without scopes is shown, as all were that are older than scopes."""
 
@@ -20,12 +22,14 @@ class Scope(StrEnum):
     ADMIN = "admin"
 
 
-DESCRIPTIONS: Mapping[Scope, str] = {
-    Scope.READ: "Read the history, the library, webhooks, deliveries, numbers and /metrics, and export.",
-    Scope.CALENDAR: "Subscribe to the calendar feed, and nothing else.",
-    Scope.HISTORY_WRITE: "Change plays and the library, import, backfill, replay webhooks and retry deliveries.",
-    Scope.ADMIN: "Everything, including settings, tokens, sign-ins, people and the backup.",
-}
+DESCRIPTIONS: Mapping[Scope, str] = texts(
+    {
+        Scope.READ: "Read the history, the library, webhooks, deliveries, numbers and /metrics, and export.",
+        Scope.CALENDAR: "Subscribe to the calendar feed, and nothing else.",
+        Scope.HISTORY_WRITE: "Change plays and the library, import, backfill, replay webhooks and retry deliveries.",
+        Scope.ADMIN: "Everything, including settings, tokens, sign-ins, people and the backup.",
+    }
+)
 
 Granted = frozenset[Scope] | None
 """The scopes that a token holds; None is everything."""

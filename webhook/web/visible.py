@@ -63,28 +63,33 @@ from webhook.storage.tables import (
     token,
     webhook,
 )
+from webhook.texts import texts
 
 W = TypeVar("W", bound=WebhookJson)
 
-WEBHOOK_STATES = {
-    "received": "received",
-    "interpreted": "processed",
-    "ignored": "ignored",
-    "unclaimed": "not claimed",
-    "quarantined": "unreadable",
-}
+WEBHOOK_STATES = texts(
+    {
+        "received": "received",
+        "interpreted": "processed",
+        "ignored": "ignored",
+        "unclaimed": "not claimed",
+        "quarantined": "unreadable",
+    }
+)
 """The states of a webhook in words."""
 
-DELIVERY_STATES = {
-    "waiting": "waiting",
-    "done": "sent",
-    "superseded": "replaced by a newer one",
-    "expired": "too old to send",
-    "skipped": "skipped by a rule",
-    "unmatched": "no match found",
-    "parked": "account needs attention",
-    "dead": "failed",
-}
+DELIVERY_STATES = texts(
+    {
+        "waiting": "waiting",
+        "done": "sent",
+        "superseded": "replaced by a newer one",
+        "expired": "too old to send",
+        "skipped": "skipped by a rule",
+        "unmatched": "no match found",
+        "parked": "account needs attention",
+        "dead": "failed",
+    }
+)
 """The states of a delivery that can be retried."""
 
 

@@ -21,6 +21,7 @@ from functools import partial
 from typing import Any, TypeVar
 
 from webhook.domain.event import Episode, Item, Movie, Season, Show
+from webhook.texts import texts
 from webhook.transfer.imports._archive import Bundle
 from webhook.transfer.imports._fields import (
     Wrong,
@@ -70,10 +71,12 @@ STATES = (FOLLOWING, FOR_LATER, ARCHIVED, STOPPED)
 OWN_LIST = re.compile(r"(lists-)?list-\d+(-[\w-]+)?\.json")
 HIDDEN = re.compile(r"hidden-(?!dropped)[\w-]+\.json")
 DIGITS = 9
-NO_PLACE: Mapping[re.Pattern[str], str] = {
-    OWN_LIST: "It is a list of your own, and Watchmark keeps none beside the watchlist.",
-    HIDDEN: "It is what you have hidden from a part of Trakt, and Watchmark hides nothing.",
-}
+NO_PLACE: Mapping[re.Pattern[str], str] = texts(
+    {
+        OWN_LIST: "It is a list of your own, and Watchmark keeps none beside the watchlist.",
+        HIDDEN: "It is what you have hidden from a part of Trakt, and Watchmark hides nothing.",
+    }
+)
 
 
 def read(bundle: Bundle) -> Iterator[Entry]:

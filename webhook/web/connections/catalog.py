@@ -13,6 +13,7 @@ from pydantic.fields import FieldInfo
 from webhook import lookups, servers, trackers
 from webhook.maintenance import notifications
 from webhook.settings import Settings, variable
+from webhook.texts import texts
 from webhook.web.http.errors import Problem
 from webhook.web.visible import Visitor
 
@@ -20,38 +21,47 @@ ServiceKind = Literal["tracker", "lookup", "server", "notices"]
 
 NOTICES = "notifications"
 
-KIND_WORDS: Mapping[ServiceKind, str] = {
-    "tracker": "tracker",
-    "lookup": "lookup",
-    "server": "media server",
-    "notices": "notifications",
-}
+KIND_WORDS: Mapping[ServiceKind, str] = texts(
+    {
+        "tracker": "tracker",
+        "lookup": "lookup",
+        "server": "media server",
+        "notices": "notifications",
+    }
+)
 
-STATES: Mapping[str, str] = {
-    "working": "Working",
-    "not_set_up": "Not set up",
-    "not_tested": "Not tested yet",
-    "not_working": "Not working",
-    "signed_out": "Needs sign-in",
-    "vip_required": "VIP required",
-    "account_limit": "Account limit",
-    "limited": "Partly working",
-    "account_locked": "Locked",
-    "app_deleted": "API app gone",
-    "service_closed": "Closed",
-}
+STATES: Mapping[str, str] = texts(
+    {
+        "working": "Working",
+        "not_set_up": "Not set up",
+        "not_tested": "Not tested yet",
+        "not_working": "Not working",
+        "signed_out": "Needs sign-in",
+        "vip_required": "VIP required",
+        "account_limit": "Account limit",
+        "limited": "Partly working",
+        "account_locked": "Locked",
+        "app_deleted": "API app gone",
+        "service_closed": "Closed",
+    }
+)
 """The states of a service or an account in words."""
 
 
-NOT_USED: Sequence[tuple[str, str]] = (
-    ("Imgur", "it hosted the images for emails to Plex users, which Watchmark doesn't send"),
-    ("Gracenote", "it filled in music tags, and Watchmark doesn't change files"),
-    ("Jackett", "it searches for torrents, and Watchmark doesn't download anything"),
-    ("Gmail and Google Contacts", "notifications are sent with Apprise, which can send email without them"),
-    ("YouTube", "it identified songs to download; media servers already identify what they play"),
-    ("Google Sheets", "the history is exported as CSV, JSON, iCalendar and other files"),
-    ("Google Play Music", "music was uploaded to it, and Watchmark doesn't upload music"),
-    ("Letterboxd", "it has no suitable API; use import and export files instead"),
+NOT_USED: Sequence[tuple[str, str]] = texts(
+    (
+        ("Imgur", "it hosted the images for emails to Plex users, which Watchmark doesn't send"),
+        ("Gracenote", "it filled in music tags, and Watchmark doesn't change files"),
+        ("Jackett", "it searches for torrents, and Watchmark doesn't download anything"),
+        (
+            "Gmail and Google Contacts",
+            "notifications are sent with Apprise, which can send email without them",
+        ),
+        ("YouTube", "it identified songs to download; media servers already identify what they play"),
+        ("Google Sheets", "the history is exported as CSV, JSON, iCalendar and other files"),
+        ("Google Play Music", "music was uploaded to it, and Watchmark doesn't upload music"),
+        ("Letterboxd", "it has no suitable API; use import and export files instead"),
+    )
 )
 """Services of the founding documents that are no connections, and why."""
 

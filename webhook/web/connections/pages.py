@@ -15,6 +15,7 @@ from webhook.accounts import settings_store
 from webhook.domain.event import Kind
 from webhook.domain.rules import OPTIONAL_ACTIONS
 from webhook.settings import SettingsError
+from webhook.texts import texts
 from webhook.web import actions as changes
 from webhook.web import visible
 from webhook.web.connections import actions as connections
@@ -41,18 +42,24 @@ TONES: Mapping[str, str] = {
 }
 """The colour of a state, by default that of one that needs attention; the word is always shown too."""
 
-TELL_LABELS: Mapping[str, str] = {
-    "unwatched": "when something is marked unwatched",
-    "rate": "ratings",
-    "add": "what is added to the library, as a collection",
-    "favourite": "favourites",
-}
-LIST_LABELS: Mapping[str, str] = {
-    "libraries": "Only these libraries",
-    "not_libraries": "Never these libraries",
-    "players": "Only these players",
-    "not_players": "Never these players",
-}
+TELL_LABELS: Mapping[str, str] = texts(
+    {
+        "unwatched": "when something is marked unwatched",
+        "rate": "ratings",
+        "add": "what is added to the library, as a collection",
+        "favourite": "favourites",
+    }
+)
+LIST_LABELS: Mapping[str, str] = texts(
+    {
+        "libraries": "Only these libraries",
+        "not_libraries": "Never these libraries",
+        "players": "Only these players",
+        "not_players": "Never these players",
+    }
+)
+GROUPS = texts(("Needs attention", "Ready to connect", "Working"))
+"""The headings of the list, what needs attention first."""
 REDRAW_STATUSES = frozenset({409, 422})
 """Statuses whose error is shown on the page that the form was on."""
 
@@ -238,7 +245,7 @@ class Connections(Page):
 
 def by_need(listed: Sequence[ConnectionJson]) -> list[tuple[str, list[ConnectionJson]]]:
     """The services under headings: what needs attention first, what works last."""
-    groups: dict[str, list[ConnectionJson]] = {"Needs attention": [], "Ready to connect": [], "Working": []}
+    groups: dict[str, list[ConnectionJson]] = {name: [] for name in GROUPS}
     for one in listed:
         idle = one["state"] in ("not_set_up", "not_tested") or (
             one["kind"] == "tracker" and not one["accounts"]

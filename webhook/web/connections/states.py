@@ -19,6 +19,7 @@ from webhook.servers import is_listenable
 from webhook.service import Service
 from webhook.settings import plain
 from webhook.storage.tables import note
+from webhook.texts import texts
 from webhook.transfer import catch_up
 from webhook.web import visible
 from webhook.web.connections import settings_actions
@@ -26,14 +27,16 @@ from webhook.web.connections.catalog import STATES, ServiceInfo, services
 from webhook.web.connections.models import ConnectionAccount, ConnectionJson, ConnectionSetting, Tested
 from webhook.web.visible import Visitor
 
-NEEDS: Mapping[Park, str] = {
-    Park.SIGNED_OUT: "Sign in again below.",
-    Park.VIP_REQUIRED: "Renew the membership, then sign in again below.",
-    Park.ACCOUNT_LIMIT: "Free up space in the account or upgrade it, then test again.",
-    Park.ACCOUNT_LOCKED: "Contact the service's support, then sign in again below.",
-    Park.APP_DELETED: "Create a new API app at the service, save its keys below, and sign in again.",
-    Park.SERVICE_CLOSED: "Enter the address of a compatible server below, or disconnect the account.",
-}
+NEEDS: Mapping[Park, str] = texts(
+    {
+        Park.SIGNED_OUT: "Sign in again below.",
+        Park.VIP_REQUIRED: "Renew the membership, then sign in again below.",
+        Park.ACCOUNT_LIMIT: "Free up space in the account or upgrade it, then test again.",
+        Park.ACCOUNT_LOCKED: "Contact the service's support, then sign in again below.",
+        Park.APP_DELETED: "Create a new API app at the service, save its keys below, and sign in again.",
+        Park.SERVICE_CLOSED: "Enter the address of a compatible server below, or disconnect the account.",
+    }
+)
 """The remedy for a parked account, done on its page."""
 TAIL, LONG_ENOUGH = 4, 16
 """The number of characters shown from the end of a secret, and the length it must have for that."""
@@ -111,7 +114,8 @@ def refusals(entry: AccountJson) -> str | None:
     """A sentence on the deliveries that the service refuses of a working account, and the remedy; None if none are."""
     label = trackers.label(entry["tracker"])
     said = [explain_limit(limit["reason"], limit["kind"], label) for limit in entry["limits"]]
-    return f"{'. '.join(filter(None, said))}, then test again. Everything else is sent." if said else None
+    refused = ". ".join(filter(None, said))
+    return f"{refused}, then test again. Everything else is sent." if refused else None
 
 
 def state_of(

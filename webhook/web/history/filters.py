@@ -9,16 +9,20 @@ from urllib.parse import urlencode
 
 from webhook.domain.event import Kind
 from webhook.queries.plays import Offer, Only
+from webhook.texts import texts
 from webhook.web.history.models import PLAY_KINDS
+from webhook.web.http.language import gettext
 from webhook.web.http.params import Params
 
-KIND_WORDS = {Kind.MOVIE: "Films", Kind.EPISODE: "Episodes", Kind.TRACK: "Music"}
-ONLY_WORDS = {
-    Only.NOT_SENT: "Not sent",
-    Only.BY_HAND: "By hand",
-    Only.REWATCHED: "Rewatched",
-    Only.REMOVED: "Removed",
-}
+KIND_WORDS = texts({Kind.MOVIE: "Films", Kind.EPISODE: "Episodes", Kind.TRACK: "Music"})
+ONLY_WORDS = texts(
+    {
+        Only.NOT_SENT: "Not sent",
+        Only.BY_HAND: "By hand",
+        Only.REWATCHED: "Rewatched",
+        Only.REMOVED: "Removed",
+    }
+)
 VIEWS = ("grid",)
 MAX_LIBRARIES = 8
 """Libraries offered as chips."""
@@ -80,13 +84,13 @@ class Filters:
         kinds = {offer.kind for offer in offers} | {self.kind}
         for kind, words in KIND_WORDS.items():
             if kind in kinds or (kind is not Kind.TRACK and len(kinds) > 1):
-                yield self.toggle("kind", kind, words)
+                yield self.toggle("kind", kind, gettext(words))
         for only, words in ONLY_WORDS.items():
-            yield self.toggle("only", only, words)
+            yield self.toggle("only", only, gettext(words))
         libraries = {offer.library: True for offer in offers if offer.library}
         shown = list(libraries)[:MAX_LIBRARIES] if len(libraries) > 1 else []
         for library in dict.fromkeys([*shown, *([self.library] if self.library else [])]):
-            yield self.toggle("library", library, f"in {library}")
+            yield self.toggle("library", library, gettext("in %(library)s", library=library))
 
     @property
     def selects(self) -> bool:

@@ -18,6 +18,7 @@ from webhook.storage.tables import PersonRow
 from webhook.web.history.review import Review, embed_posters, review_of
 from webhook.web.http import charts
 from webhook.web.http.errors import Problem
+from webhook.web.http.language import gettext
 from webhook.web.http.page import Page
 from webhook.web.http.params import Params
 from webhook.web.http.templating import draw
@@ -73,7 +74,7 @@ class Numbers(Page):
             "found": found,
         }
         known |= {"versus": versus, "compared": params.text("with")}
-        known |= {"in_words": f"in {other_year}" if other_year else f"for {other.name}" if other else ""}
+        known |= {"in_words": comparison_words(other_year, other)}
         return self.render(request, "numbers.html", {**known, **drawn}, visitor)
 
     async def comparison(
@@ -113,6 +114,12 @@ class Numbers(Page):
             return stats.year_stats(connection, owner.id, year, zone_for(connection, owner.id))
 
         return review_of(owner.name, year, await self.database.read(read)), owner, names
+
+
+def comparison_words(year: int | None, person: PersonRow | None) -> str:
+    if year:
+        return gettext("in %(year)s", year=year)
+    return gettext("for %(name)s", name=person.name) if person else ""
 
 
 def parse_year(params: Params) -> int | None:

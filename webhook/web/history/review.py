@@ -11,7 +11,8 @@ from webhook.history.stats import StatsJson
 from webhook.history.stats_shows import TopEntryJson
 from webhook.pictures.store import POSTER, WIDTHS, PictureStore
 from webhook.web.http import charts
-from webhook.web.http.charts import MONTHS, WEEKDAYS, Day, Month
+from webhook.web.http.charts import Day, Month
+from webhook.web.http.language import format_date, format_number, gettext, month_name, ngettext, weekday_name
 
 SHOWS_DRAWN = 5
 POSTER_WIDTH = WIDTHS[POSTER][-1]
@@ -48,10 +49,10 @@ def review_of(person: str, year: int, found: StatsJson) -> Review:
         year=year,
         plays=found["plays"],
         figures=[
-            Fact(name="hours", value=f"{found['time_ms'] // charts.HOUR_MS:,}"),
-            Fact(name="episode" if found["episodes"] == 1 else "episodes", value=f"{found['episodes']:,}"),
-            Fact(name="film" if found["films"] == 1 else "films", value=f"{found['films']:,}"),
-            Fact(name="show" if found["shows"] == 1 else "shows", value=f"{found['shows']:,}"),
+            Fact(name=gettext("hours"), value=format_number(found["time_ms"] // charts.HOUR_MS)),
+            counted(ngettext("episode", "episodes", found["episodes"]), found["episodes"]),
+            counted(ngettext("film", "films", found["films"]), found["films"]),
+            counted(ngettext("show", "shows", found["shows"]), found["shows"]),
         ],
         facts=list_facts(found),
         shows=found["top"]["shows"][:SHOWS_DRAWN],
@@ -61,40 +62,47 @@ def review_of(person: str, year: int, found: StatsJson) -> Review:
     )
 
 
+def counted(name: str, number: int) -> Fact:
+    return Fact(name=name, value=format_number(number))
+
+
 def list_facts(found: StatsJson) -> list[Fact]:
     """What stood out, as far as there is anything."""
     facts = []
     if any(found["months_time_ms"]):
         month = found["months_time_ms"].index(max(found["months_time_ms"]))
         spent = charts.duration_text(found["months_time_ms"][month])
-        facts.append(Fact(name="Busiest month", value=f"{MONTHS[month]}, {spent}"))
+        facts.append(Fact(name=gettext("Busiest month"), value=f"{month_name(month + 1)}, {spent}"))
     if found["days"]:
         day, plays = max(found["days"].items(), key=lambda entry: entry[1])
         facts.append(
             Fact(
-                name="Busiest day", value=f"{date.fromisoformat(day):%-d %B}, {plays} {plural('play', plays)}"
+                name=gettext("Busiest day"),
+                value=f"{format_date(date.fromisoformat(day), '%-d %B')}, "
+                + ngettext("%(num)s play", "%(num)s plays", plays),
             )
         )
     if any(found["hours"]):
         hour, weekday = found["hours"].index(max(found["hours"])), busiest(found["weekdays"])
-        facts.append(Fact(name="Favourite time", value=f"{weekday}s, around {hour}:00"))
+        when = gettext("%(weekday)ss, around %(hour)s:00", weekday=weekday, hour=hour)
+        facts.append(Fact(name=gettext("Favourite time"), value=when))
     if streak := found["streaks"]["longest"]["days"]:
-        facts.append(Fact(name="Longest streak", value=f"{streak} {plural('day', streak)}"))
+        facts.append(
+            Fact(name=gettext("Longest streak"), value=ngettext("%(num)s day", "%(num)s days", streak))
+        )
     if found["shows_finished"]:
-        facts.append(Fact(name="Shows finished", value=f"{found['shows_finished']}"))
+        facts.append(Fact(name=gettext("Shows finished"), value=f"{found['shows_finished']}"))
     if found["rewatches"]:
         facts.append(
-            Fact(name="Rewatched", value=f"{found['rewatches']:,} {plural('time', found['rewatches'])}")
+            Fact(
+                name=gettext("Rewatched"), value=ngettext("%(num)s time", "%(num)s times", found["rewatches"])
+            )
         )
     return facts
 
 
 def busiest(weekdays: Sequence[int]) -> str:
-    return WEEKDAYS[weekdays.index(max(weekdays))]
-
-
-def plural(word: str, count: int) -> str:
-    return word if count == 1 else f"{word}s"
+    return weekday_name(weekdays.index(max(weekdays)))
 
 
 def embed_posters(store: PictureStore, entries: Sequence[TopEntryJson]) -> Mapping[str, str]:

@@ -13,15 +13,32 @@ from webhook.domain.event import Kind
 from webhook.domain.play import Dated, State
 from webhook.domain.states import DeliveryState
 from webhook.queries.plays import PlayJson, UnsentMark
+from webhook.texts import texts
+from webhook.web.http.language import format_date, gettext, translate
 from webhook.web.http.templating import label
 
-UNSENT_WORDS: Mapping[str, tuple[str, str]] = {
-    DeliveryState.WAITING: ("wait", "waiting for {}"),
-    DeliveryState.DEAD: ("bad", "failed at {}"),
-    DeliveryState.UNMATCHED: ("warn", "no match at {}"),
-    DeliveryState.PARKED: ("warn", "{} needs you"),
+UNSENT_TONES: Mapping[str, str] = {
+    DeliveryState.WAITING: "wait",
+    DeliveryState.DEAD: "bad",
+    DeliveryState.UNMATCHED: "warn",
+    DeliveryState.PARKED: "warn",
 }
-LEFT_OUT = ("quiet", "not sent to {}")
+UNSENT_WORDS: Mapping[str, str] = texts(
+    {
+        DeliveryState.WAITING: "waiting for %(trackers)s",
+        DeliveryState.DEAD: "failed at %(trackers)s",
+        DeliveryState.UNMATCHED: "no match at %(trackers)s",
+        DeliveryState.PARKED: "%(trackers)s needs you",
+    }
+)
+LEFT_OUT = texts("not sent to %(trackers)s")
+PROGRESS_WORDS: Mapping[str, str] = texts(
+    {
+        State.PLAYING: "playing at %(percent)s %%",
+        State.PAUSED: "paused at %(percent)s %%",
+        State.STOPPED: "stopped at %(percent)s %%",
+    }
+)
 
 
 class Mark(NamedTuple):
@@ -59,8 +76,10 @@ class Run:
 
     @property
     def count(self) -> str:
-        thing = "episodes" if self.newest["kind"] == Kind.EPISODE else "tracks"
-        return f"{len(self.entries)} {thing}"
+        number = len(self.entries)
+        if self.newest["kind"] == Kind.EPISODE:
+            return gettext("%(number)s episodes", number=number)
+        return gettext("%(number)s tracks", number=number)
 
     @property
     def places(self) -> str:
@@ -127,10 +146,10 @@ def run_key(entry: PlayEntry) -> tuple[str, object]:
 def day_name(day: date, today: date, weekday: str = "%A", month: str = "%B") -> str:
     """A day as a heading: Today, Yesterday, Thursday 26 November, with its year where that is another."""
     if day == today:
-        return "Today"
+        return gettext("today").capitalize()
     if day == today - timedelta(days=1):
-        return "Yesterday"
-    return day.strftime(f"{weekday} %-d {month}" + ("" if day.year == today.year else " %Y"))
+        return gettext("yesterday").capitalize()
+    return format_date(day, f"{weekday} %-d {month}" + ("" if day.year == today.year else " %Y"))
 
 
 # --- marks
@@ -154,25 +173,29 @@ def with_marks(
 
 def progress_marks(play: PlayJson) -> Iterable[Mark]:
     if play["unwatched_at"]:
-        yield Mark("quiet", "marked unwatched")
+        yield Mark("quiet", gettext("marked unwatched"))
     elif play["watched_at"] is None:
-        word, tone = (play["state"], "good") if play["state"] != State.STOPPED else ("stopped", "quiet")
-        yield Mark(tone, word if play["progress"] is None else f"{word} at {round(play['progress'])} %")
+        tone = "quiet" if play["state"] == State.STOPPED else "good"
+        if play["progress"] is None:
+            yield Mark(tone, translate(play["state"]))
+        else:
+            yield Mark(tone, gettext(PROGRESS_WORDS[play["state"]], percent=round(play["progress"])))
 
 
 def origin_marks(play: PlayJson, rewatches: set[int]) -> Iterable[Mark]:
     if play["dated"] == Dated.TICKED:
-        yield Mark("quiet", "date unknown")
+        yield Mark("quiet", gettext("date unknown"))
     if play["manual"]:
-        yield Mark("quiet", "by hand")
+        yield Mark("quiet", gettext("by hand"))
     if play["id"] in rewatches:
-        yield Mark("quiet", "rewatched")
+        yield Mark("quiet", gettext("rewatched"))
 
 
 def unsent_words(marks: Iterable[UnsentMark]) -> Iterable[Mark]:
     """One mark for each state, with the trackers it is about."""
     named: dict[tuple[str, str], list[str]] = {}
     for mark in marks:
-        named.setdefault(UNSENT_WORDS.get(mark.state, LEFT_OUT), []).append(label(mark.tracker))
+        tone, words = UNSENT_TONES.get(mark.state, "quiet"), UNSENT_WORDS.get(mark.state, LEFT_OUT)
+        named.setdefault((tone, words), []).append(label(mark.tracker))
     for (tone, words), trackers in named.items():
-        yield Mark(tone, words.format(" and ".join(dict.fromkeys(trackers))))
+        yield Mark(tone, gettext(words, trackers=gettext(" and ").join(dict.fromkeys(trackers))))

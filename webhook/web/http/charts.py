@@ -6,17 +6,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 
+from webhook.web.http.language import gettext, ngettext
+
 CELL, GAP = 12, 2
 STEP = CELL + GAP
 GUTTER = 30
 """The room for the names of weekdays."""
 
 LEVELS = 4
-WEEKDAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
-MONTHS = (
-    "January", "February", "March", "April", "May", "June",
-    "July", "August", "September", "October", "November", "December",
-)  # fmt: skip
 HOUR_MS = 3_600_000
 
 
@@ -34,9 +31,9 @@ class Day:
 
 @dataclass(frozen=True, slots=True)
 class Month:
-    """A month's name above the column that its first day is in."""
+    """A month, from 1, above the column that its first day is in."""
 
-    label: str
+    number: int
     x: int
 
 
@@ -72,7 +69,7 @@ def heat(year: int, counts: Mapping[str, int]) -> list[Half]:
 
 
 def month_of(day: Day) -> Month:
-    return Month(MONTHS[day.day.month - 1], day.x)
+    return Month(day.day.month, day.x)
 
 
 # --- hours and weekdays
@@ -80,7 +77,9 @@ def month_of(day: Day) -> Month:
 
 @dataclass(frozen=True, slots=True)
 class Hour:
-    weekday: str
+    """An hour of a weekday, which is 0 on a Monday."""
+
+    weekday: int
     hour: int
     count: int
     level: int
@@ -93,10 +92,10 @@ def week(counts: Sequence[Sequence[int]]) -> list[list[Hour]]:
     most = max((max(day, default=0) for day in counts), default=0)
     return [
         [
-            Hour(weekday, hour, count, level(count, most), GUTTER + hour * STEP, row * STEP)
+            Hour(row, hour, count, level(count, most), GUTTER + hour * STEP, row * STEP)
             for hour, count in enumerate(day)
         ]
-        for row, (weekday, day) in enumerate(zip(WEEKDAYS, counts, strict=True))
+        for row, day in enumerate(counts)
     ]
 
 
@@ -122,7 +121,7 @@ class Piece:
 class Bar:
     """A month: its parts from the bottom up, and the line at which what it is compared with stands."""
 
-    label: str
+    number: int
     value: int
     pieces: list[Piece]
     x: int
@@ -163,7 +162,7 @@ def stacked_months(kinds: Mapping[str, Sequence[int]], other: Sequence[int] | No
             below += height
         compared = other[month] if other else None
         line = None if compared is None else round(BAR_HEIGHT - scale(compared, top), 1)
-        bars.append(Bar(MONTHS[month], total, pieces, GUTTER + month * BAR_STEP, compared, line))
+        bars.append(Bar(month + 1, total, pieces, GUTTER + month * BAR_STEP, compared, line))
     lines = [
         Line(hours, round(BAR_HEIGHT - scale(hours * HOUR_MS, top), 1)) for hours in range(0, top + 1, step)
     ]
@@ -189,5 +188,7 @@ def duration_text(ms: int) -> str:
     minutes = ms // 60_000
     days_, hours = minutes // 1440, minutes // 60 % 24
     if days_:
-        return f"{days_} {'day' if days_ == 1 else 'days'} {hours} h"
-    return f"{hours} h {minutes % 60} min" if hours else f"{minutes} min"
+        return ngettext("%(num)s day %(hours)s h", "%(num)s days %(hours)s h", days_, hours=hours)
+    if hours:
+        return gettext("%(hours)s h %(minutes)s min", hours=hours, minutes=minutes % 60)
+    return gettext("%(minutes)s min", minutes=minutes)

@@ -10,13 +10,14 @@ import structlog
 from starlette.applications import Starlette
 from starlette.datastructures import MutableHeaders
 from starlette.exceptions import HTTPException
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import ClientDisconnect, HTTPConnection, Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from webhook.people import people
 from webhook.storage.db import Unavailable
+from webhook.web.http.language import ENGLISH, LANGUAGE, LANGUAGE_COOKIE, choose_language, prepare
 
 log = structlog.get_logger()
 
@@ -38,6 +39,8 @@ HEADERS: Mapping[str, str] = {
     "Cache-Control": "no-store",
 }
 MACHINES = ("/api/", "/metrics", "/healthz", "/readyz")
+PROGRAMS = ("/api/v1/", "/api/1.0", "/metrics", "/healthz", "/readyz")
+"""What only programs ask for; what else lies under /api is a page."""
 LATER = {"Retry-After": "30"}
 
 
@@ -62,7 +65,7 @@ class Problem(Exception):
 
 
 class Shell:
-    """Middleware that adds security headers and logs unhandled errors."""
+    """Middleware that adds security headers, knows the language of pages, and logs unhandled errors."""
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
@@ -75,6 +78,9 @@ class Shell:
                     headers.setdefault(name, value)
             await send(message)
 
+        language = language_of(scope)
+        await prepare(language)
+        before = LANGUAGE.set(language)
         try:
             await self.app(scope, receive, send_with_headers)
         except ClientDisconnect:
@@ -85,6 +91,18 @@ class Shell:
                 "A page or an API call failed with an unexpected error.",
                 page=path_of(scope).strip("/").split("/")[0],
             )
+        finally:
+            LANGUAGE.reset(before)
+
+
+def language_of(scope: Scope) -> str:
+    """The language of the answer: the browser's for a page, English for a program."""
+    if path_of(scope).startswith(PROGRAMS):
+        return ENGLISH
+    request = HTTPConnection(scope)
+    return choose_language(
+        request.cookies.get(LANGUAGE_COOKIE, ""), request.headers.get("accept-language", "")
+    )
 
 
 def web(routes: list[BaseRoute], page: ErrorPage) -> Shell:

@@ -25,6 +25,7 @@ from webhook.domain.event import Kind
 from webhook.domain.rules import LISTS
 from webhook.queries.paging import MAX_PAGE_SIZE, PAGE_SIZE
 from webhook.storage.json_fields import Id
+from webhook.texts import texts
 from webhook.web.http.errors import Problem
 from webhook.web.http.params import MAX_TEXT_LENGTH, clean, whole
 
@@ -256,23 +257,25 @@ def _own_text(error: Mapping[str, Any]) -> str | None:
     return str(error["ctx"]["error"]) if error["type"] == "value_error" else None
 
 
-SENTENCES: Mapping[str, str] = {
-    "missing": "is missing",
-    "string_type": "must be text",
-    "string_unicode": "must be text",
-    "string_too_long": "must be text of at most {max_length} characters",
-    "string_too_short": "must be text of at least {min_length} characters",
-    "int_type": "must be a whole number",
-    "float_type": "must be a number",
-    "bool_type": "must be true or false",
-    "enum": "must be one of {expected}",
-    "literal_error": "must be one of {expected}",
-    "greater_than_equal": "must be at least {ge}",
-    "less_than_equal": "must be at most {le}",
-    "list_type": "must be a list",
-    "too_long": "must be a list of at most {max_length}",
-    "too_short": "must be a list of at least {min_length}",
-    "dict_type": "must be an object",
-    "model_type": "must be an object",
-    "model_attributes_type": "must be an object",
-}
+SENTENCES: Mapping[str, str] = texts(
+    {
+        "missing": "is missing",
+        "string_type": "must be text",
+        "string_unicode": "must be text",
+        "string_too_long": "must be text of at most {max_length} characters",
+        "string_too_short": "must be text of at least {min_length} characters",
+        "int_type": "must be a whole number",
+        "float_type": "must be a number",
+        "bool_type": "must be true or false",
+        "enum": "must be one of {expected}",
+        "literal_error": "must be one of {expected}",
+        "greater_than_equal": "must be at least {ge}",
+        "less_than_equal": "must be at most {le}",
+        "list_type": "must be a list",
+        "too_long": "must be a list of at most {max_length}",
+        "too_short": "must be a list of at least {min_length}",
+        "dict_type": "must be an object",
+        "model_type": "must be an object",
+        "model_attributes_type": "must be an object",
+    }
+)

@@ -17,9 +17,11 @@ from webhook.people import people
 from webhook.service import Service
 from webhook.storage.db import Unavailable
 from webhook.storage.tables import PersonRow
+from webhook.texts import texts
 from webhook.web import visible
 from webhook.web.http.compression import html_response
 from webhook.web.http.errors import Problem, path_of
+from webhook.web.http.language import LANGUAGE, LANGUAGE_COOKIE, LANGUAGES, format_number, gettext, translate
 from webhook.web.http.navigation import navigation
 from webhook.web.http.params import Params, form, whole
 from webhook.web.http.sessions import Sessions, base, refuse_other_sites
@@ -37,66 +39,74 @@ THEME_COOKIE = "watchmark_theme"
 THEMES = ("light", "dark")
 """What a browser may choose instead of its system's colours."""
 
-FLASH_MESSAGES = {
-    "replayed": "The webhook is processed again.",
-    "retried": "Retrying.",
-    "nothing": "Nothing to do: it is already done or waiting.",
-    "claimed": "Claimed. Waiting webhooks are processed now.",
-    "ignored": "Ignored. This user's plays are not tracked. You can undo this at the end of the list.",
-    "heeded": "No longer ignored. This user's plays wait until the user is claimed.",
-    "asked": "Skipped. The plays stay in the history as they are.",
-    "released": "Unclaimed. Plays already processed stay as they are.",
-    "matched": "Match saved. Waiting deliveries are sent now.",
-    "saved": "Saved.",
-    "sure": "Please confirm below. Nothing has changed yet.",
-    "removed": "Removed.",
-    "added": "Added to your history.",
-    "created": "Added.",
-    "unselected": "Select a play first.",
-    "known": "This play was already added.",
-    "retired": "Dismissed. The server is listed again if it sends something and then falls silent.",
-    "cancelled": "Cancelled. What was already sent stays.",
-    "begun": "Started. Progress is shown below.",
-    "tested": "Sent. Check that it arrived.",
-    "connected": "Connected.",
-    "disconnected": "Disconnected. What was already sent stays there.",
-}
+FLASH_MESSAGES = texts(
+    {
+        "replayed": "The webhook is processed again.",
+        "retried": "Retrying.",
+        "nothing": "Nothing to do: it is already done or waiting.",
+        "claimed": "Claimed. Waiting webhooks are processed now.",
+        "ignored": "Ignored. This user's plays are not tracked. You can undo this at the end of the list.",
+        "heeded": "No longer ignored. This user's plays wait until the user is claimed.",
+        "asked": "Skipped. The plays stay in the history as they are.",
+        "released": "Unclaimed. Plays already processed stay as they are.",
+        "matched": "Match saved. Waiting deliveries are sent now.",
+        "saved": "Saved.",
+        "sure": "Please confirm below. Nothing has changed yet.",
+        "removed": "Removed.",
+        "added": "Added to your history.",
+        "created": "Added.",
+        "unselected": "Select a play first.",
+        "known": "This play was already added.",
+        "retired": "Dismissed. The server is listed again if it sends something and then falls silent.",
+        "cancelled": "Cancelled. What was already sent stays.",
+        "begun": "Started. Progress is shown below.",
+        "tested": "Sent. Check that it arrived.",
+        "connected": "Connected.",
+        "disconnected": "Disconnected. What was already sent stays there.",
+    }
+)
 """Messages after a change, by the word in the page's address."""
 
-COUNT_MESSAGES = {
-    "marked": "Marked as watched: {}.",
-    "unmarked": "Plays removed: {}.",
-    "added": "Added: {}.",
-    "gone": "Removed: {}.",
-    "back": "Back in the history: {}.",
-    "moved": "Moved: {}.",
-    "shifted": "Moved: {}.",
-    "reassigned": "Moved: {}.",
-    "resent": "Sending again: {}.",
-    "retried": "Retried: {}. Reload to see the result.",
-    "replayed": "Replayed: {}.",
-    "dismissed": "Dismissed: {}. They stay in Activity, where you can retry them.",
-    "matched": "Match saved. Deliveries sent now: {}.",
-    "written": "Match saved. Imported plays updated: {}.",
-}
+COUNT_MESSAGES = texts(
+    {
+        "marked": "Marked as watched: %(num)s.",
+        "unmarked": "Plays removed: %(num)s.",
+        "added": "Added: %(num)s.",
+        "gone": "Removed: %(num)s.",
+        "back": "Back in the history: %(num)s.",
+        "moved": "Moved: %(num)s.",
+        "shifted": "Moved: %(num)s.",
+        "reassigned": "Moved: %(num)s.",
+        "resent": "Sending again: %(num)s.",
+        "retried": "Retried: %(num)s. Reload to see the result.",
+        "replayed": "Replayed: %(num)s.",
+        "dismissed": "Dismissed: %(num)s. They stay in Activity, where you can retry them.",
+        "matched": "Match saved. Deliveries sent now: %(num)s.",
+        "written": "Match saved. Imported plays updated: %(num)s.",
+    }
+)
 """Messages with a count, such as `retried-3`."""
 
-LEFT_MESSAGES = {
-    "added": "Already there: {}.",
-    "gone": "Not removed: {}. They were gone already.",
-    "back": "Not brought back: {}. They are there already, or another play stands for them.",
-    "moved": "Not moved: {}. Only watched plays can move, and not into the future.",
-    "shifted": "Not moved: {}. Their time is unknown, or it would lie in the future.",
-    "reassigned": "Not moved: {}. They are there already, or still playing.",
-    "resent": "Nothing to send: {}. They were sent, or wait already.",
-}
+LEFT_MESSAGES = texts(
+    {
+        "added": "Already there: %(num)s.",
+        "gone": "Not removed: %(num)s. They were gone already.",
+        "back": "Not brought back: %(num)s. They are there already, or another play stands for them.",
+        "moved": "Not moved: %(num)s. Only watched plays can move, and not into the future.",
+        "shifted": "Not moved: %(num)s. Their time is unknown, or it would lie in the future.",
+        "reassigned": "Not moved: %(num)s. They are there already, or still playing.",
+        "resent": "Nothing to send: %(num)s. They were sent, or wait already.",
+    }
+)
 """Messages with the count of what a change left as it was, such as the 2 of `moved-3-2`."""
 
-SENT_MESSAGES = {
-    "back": "Being sent again: {}.",
-    "shifted": "Being sent again: {}.",
-    "reassigned": "Being sent to their trackers: {}.",
-}
+SENT_MESSAGES = texts(
+    {
+        "back": "Being sent again: %(num)s.",
+        "shifted": "Being sent again: %(num)s.",
+        "reassigned": "Being sent to their trackers: %(num)s.",
+    }
+)
 """Messages with the count of what trackers are sent again, such as the 1 of `back-3-0-1`."""
 
 
@@ -224,12 +234,19 @@ class Page:
             "undo": whole(request.query_params.get("undo", "")),
             "pictures": self.service.pictures,
             "theme": theme_of(request),
+            "language": LANGUAGE.get(),
+            "languages": LANGUAGES,
+            "chosen_language": request.cookies.get(LANGUAGE_COOKIE, ""),
             "needed": getattr(request.state, "needed", 0),
             "nav": navigation(visitor, path_of(request.scope)) if visitor else None,
             "drawn_at": "" if request.method == "POST" else None,
         }
         zone = getattr(request.state, "zone", None)
-        return html_response(request, draw(template, {**common, **known}, zone), status)
+        response = html_response(request, draw(template, {**common, **known}, zone), status)
+        response.headers["Content-Language"] = LANGUAGE.get()
+        for name in ("Accept-Language", "Cookie"):
+            response.headers.add_vary_header(name)
+        return response
 
 
 def theme_of(request: Request) -> str | None:
@@ -258,13 +275,15 @@ def flash_message(request: Request) -> str | None:
     word = request.query_params.get("said", "")
     what, *numbers = word.split("-")
     if what not in COUNT_MESSAGES or not numbers:
-        return FLASH_MESSAGES.get(word)
+        return translate(FLASH_MESSAGES.get(word)) or None
     messages = (COUNT_MESSAGES[what], LEFT_MESSAGES.get(what, ""), SENT_MESSAGES.get(what, ""))
     counts = [whole(number) for number in numbers]
     said = [
-        message.format(count) for message, count in zip(messages, counts, strict=False) if count and message
+        gettext(message, num=format_number(count))
+        for message, count in zip(messages, counts, strict=False)
+        if count and message
     ]
-    return " ".join(said) or FLASH_MESSAGES["nothing"]
+    return " ".join(said) or gettext(FLASH_MESSAGES["nothing"])
 
 
 def older(chosen: Mapping[str, str | None], listed: Mapping[str, Any]) -> str | None:

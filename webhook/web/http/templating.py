@@ -12,6 +12,8 @@ from typing import Any
 
 import orjson
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from jinja2.ext import InternationalizationExtension
+from markupsafe import Markup
 
 from webhook import clock, sources, trackers
 from webhook.domain.event import REASONS, Action, Ids, Kind, Movie, item_from_json
@@ -20,7 +22,9 @@ from webhook.domain.pictures import cover_hue, cover_letters, picture_key
 from webhook.domain.rules import DRY_RUN
 from webhook.history.library import film_key, show_key
 from webhook.people import scopes
-from webhook.web.http import charts
+from webhook.texts import texts
+from webhook.web.http import charts, language
+from webhook.web.http.language import format_date, format_number, gettext, ngettext, translate
 from webhook.web.visible import DELIVERY_STATES, WEBHOOK_STATES
 
 HERE = Path(__file__).parent.parent
@@ -42,37 +46,41 @@ TONES = {
 }
 """The colour of a state, neutral by default; the word is always shown beside it."""
 
-ACTION_WORDS = {
-    "start": "started",
-    "pause": "paused",
-    "resume": "resumed",
-    "stop": "stopped",
-    "watched": "watched",
-    "unwatched": "marked unwatched",
-    "rate": "rated",
-    "unrate": "rating removed",
-    "add": "added to the library",
-    "favourite": "loved",
-    "unfavourite": "unloved",
-    "progress": "progress",
-}
+ACTION_WORDS = texts(
+    {
+        "start": "started",
+        "pause": "paused",
+        "resume": "resumed",
+        "stop": "stopped",
+        "watched": "watched",
+        "unwatched": "marked unwatched",
+        "rate": "rated",
+        "unrate": "rating removed",
+        "add": "added to the library",
+        "favourite": "loved",
+        "unfavourite": "unloved",
+        "progress": "progress",
+    }
+)
 
 
-BRIEF_REASONS = {
-    "trailer": "trailers",
-    "theme": "theme music",
-    "photo": "photos",
-    "live_tv": "live TV",
-    "no_ids": "no IDs",
-    "unsupported_event": "not about viewing",
-    "unsupported_kind": "other kinds",
-    "nobody_did_it": "by the server itself",
-    "duplicate_of_play": "duplicates",
-    "test": "test messages",
-    "home_video": "home videos",
-    "no_rating": "without a rating",
-    "not_completed": "not finished",
-}
+BRIEF_REASONS = texts(
+    {
+        "trailer": "trailers",
+        "theme": "theme music",
+        "photo": "photos",
+        "live_tv": "live TV",
+        "no_ids": "no IDs",
+        "unsupported_event": "not about viewing",
+        "unsupported_kind": "other kinds",
+        "nobody_did_it": "by the server itself",
+        "duplicate_of_play": "duplicates",
+        "test": "test messages",
+        "home_video": "home videos",
+        "no_rating": "without a rating",
+        "not_completed": "not finished",
+    }
+)
 """The reasons why webhooks are ignored, in words for a chip, where the code does not say it."""
 
 
@@ -85,8 +93,20 @@ def environment() -> Environment:
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
+        extensions=[InternationalizationExtension],
+    )
+    # With newstyle a text is HTML and its values are escaped, so that a sentence may hold <b> and a title cannot.
+    made.install_gettext_callables(  # type: ignore[attr-defined]
+        language.look_up, language.look_up_plural, newstyle=True, pgettext=language.look_up_in_context
     )
     made.filters |= {
+        "t": translate,
+        "number": format_number,
+        "dated": format_date,
+        "month": language.month_name,
+        "weekday": language.weekday_name,
+        "linked": link_texts,
+        "named": title_with_year,
         "moment": format_moment,
         "nearby": format_nearby,
         "localtime": localtime,
@@ -104,17 +124,21 @@ def environment() -> Environment:
         "label": label,
         "dry": lambda delivery: delivery["reason"] == DRY_RUN,
         "why": reason_text,
-        "brief": lambda reason: BRIEF_REASONS.get(reason, reason.removeprefix("filter: ").replace("_", " ")),
-        "parked": lambda state, why=None: parked_sentence(Park(state), why) if state in set(Park) else state,
+        "brief": brief_reason,
+        "parked": lambda state, why=None: translate(
+            parked_sentence(Park(state), why) if state in set(Park) else state
+        ),
         "hindrance": hindrance,
-        "refusal": lambda limit: explain_limit(limit["reason"], limit["kind"], label(limit["tracker"])),
+        "refusal": lambda limit: translate(
+            explain_limit(limit["reason"], limit["kind"], label(limit["tracker"])) or ""
+        ),
         "tone": lambda state: TONES.get(state, "quiet"),
-        "state": lambda state: {**WEBHOOK_STATES, **DELIVERY_STATES}.get(state, state),
-        "did": lambda action: ACTION_WORDS.get(action, action),
+        "state": lambda state: translate({**WEBHOOK_STATES, **DELIVERY_STATES}.get(state, state)),
+        "did": lambda action: translate(ACTION_WORDS.get(action, action)),
         "sent": request_text,
         "sentence": capitalize,
         "span": span,
-        "scopes": scopes.spell,
+        "scopes": lambda stored: translate(scopes.spell(stored)),
         "picture_of": picture_of,
         "cover_letters": lambda entry: cover_letters(picture_title(entry)),
         "hue": cover_hue,
@@ -128,11 +152,21 @@ def environment() -> Environment:
 
 def hindrance(delivery: Mapping[str, Any]) -> str:
     """A sentence on what a parked delivery waits for."""
-    reason = delivery["reason"] or "The account needs attention"
+    reason = delivery["reason"] or gettext("The account needs attention")
     kind = Action.WATCHED.value if delivery["mark"] else delivery["action"]
     if refused := explain_limit(reason, kind, label(delivery["tracker"])):
-        return f"{refused}, then retry. Everything else is sent as usual."
-    return parked_sentence(Park(reason), None) if reason in set(Park) else reason
+        return gettext(
+            "%(refused)s, then retry. Everything else is sent as usual.", refused=translate(refused)
+        )
+    return translate(parked_sentence(Park(reason), None) if reason in set(Park) else reason)
+
+
+def link_texts(text: Markup, *targets: str) -> Markup:
+    """A text of the catalogue whose links, in their order, lead to these addresses."""
+    for target in targets:
+        before, after = text.split("<a>", 1)
+        text = Markup('{}<a href="{}">{}').format(before, target, after)
+    return text
 
 
 def fingerprint() -> str:
@@ -147,7 +181,15 @@ DAYS_COUNTED = 14
 DAYS_NEW = 30
 """The days for which an episode counts as new, so that the day on which it aired is of interest."""
 
-NAMED_DAYS = {0: "today", 1: "yesterday", -1: "tomorrow"}
+NAMED_DAYS = texts({0: "today", 1: "yesterday", -1: "tomorrow"})
+
+DATES = texts(
+    (
+        "%-d %b %Y, %H:%M:%S %Z", "%A %H:%M", "%-d %b %H:%M", "%-d %b %Y", "%-d %b", "%A", "%-d %B", "%-d %B %Y",
+        "aired %A", "aired %-d %b", "aired %-d %b %Y",
+    )
+)  # fmt: skip
+"""The patterns of dates, by strftime; a translation has them in its own order."""
 
 ZONE: ContextVar[tzinfo] = ContextVar("zone", default=UTC)
 """The time zone of the page being rendered."""
@@ -163,7 +205,8 @@ def draw(template: str, known: Mapping[str, Any], zone: tzinfo | None = None) ->
 
 def format_moment(stamped: str) -> str:
     """A time of the API in the person's zone: 22 Nov 2026, 21:15:09 CET."""
-    return datetime.fromisoformat(stamped).astimezone(ZONE.get()).strftime("%-d %b %Y, %H:%M:%S %Z")
+    at = datetime.fromisoformat(stamped).astimezone(ZONE.get())
+    return format_date(at, "%-d %b %Y, %H:%M:%S %Z")
 
 
 def format_nearby(stamped: str) -> str:
@@ -172,10 +215,10 @@ def format_nearby(stamped: str) -> str:
     today = clock.now().astimezone(ZONE.get()).date()
     days = (today - at.date()).days
     if days in NAMED_DAYS:
-        return f"{NAMED_DAYS[days]} {at:%H:%M}"
+        return f"{gettext(NAMED_DAYS[days])} {at:%H:%M}"
     if 0 < days < 7:
-        return f"{at:%A %H:%M}"
-    return f"{at:%-d %b %H:%M}" if at.year == today.year else f"{at:%-d %b %Y}"
+        return format_date(at, "%A %H:%M")
+    return format_date(at, "%-d %b %H:%M" if at.year == today.year else "%-d %b %Y")
 
 
 def format_day(at: date) -> str:
@@ -183,10 +226,10 @@ def format_day(at: date) -> str:
     today = clock.now().astimezone(ZONE.get()).date()
     days = (today - at).days
     if days in NAMED_DAYS:
-        return NAMED_DAYS[days].capitalize()
+        return gettext(NAMED_DAYS[days]).capitalize()
     if 0 < days < 7:
-        return f"{at:%A}"
-    return f"{at:%-d %B}" if at.year == today.year else f"{at:%-d %B %Y}"
+        return format_date(at, "%A")
+    return format_date(at, "%-d %B" if at.year == today.year else "%-d %B %Y")
 
 
 def airs(day: str) -> str:
@@ -194,26 +237,26 @@ def airs(day: str) -> str:
     at, today = date.fromisoformat(day), clock.now().astimezone(ZONE.get()).date()
     days = (at - today).days
     if days in (0, 1):
-        return NAMED_DAYS[-days]
+        return gettext(NAMED_DAYS[-days])
     if 1 < days <= DAYS_COUNTED:
-        return f"in {days} days"
+        return ngettext("in %(num)s day", "in %(num)s days", days)
     if -7 < days < 0:
-        return "aired yesterday" if days == -1 else f"aired {at:%A}"
-    named = f"{at:%-d %b}" if at.year == today.year else f"{at:%-d %b %Y}"
-    return f"aired {named}" if days < 0 else named
+        return gettext("aired yesterday") if days == -1 else format_date(at, "aired %A")
+    named = "%-d %b" if at.year == today.year else "%-d %b %Y"
+    return format_date(at, f"aired {named}" if days < 0 else named)
 
 
 def availability(entry: Mapping[str, Any]) -> str:
     """When the next episode airs or aired, and how many are left: tomorrow, aired Thursday, 12 to watch."""
     today = clock.now().astimezone(ZONE.get()).date()
-    rest = f"{entry['left']} to watch" if entry["left"] > 1 else ""
+    rest = gettext("%(number)s to watch", number=format_number(entry["left"])) if entry["left"] > 1 else ""
     if rest and (today - date.fromisoformat(entry["aired"])).days > DAYS_NEW:
         return rest
     return " \N{MIDDLE DOT} ".join(part for part in (airs(entry["aired"]), rest) if part)
 
 
 def day(stamped: str) -> str:
-    return datetime.fromisoformat(stamped).astimezone(ZONE.get()).strftime("%-d %b %Y")
+    return format_date(datetime.fromisoformat(stamped).astimezone(ZONE.get()), "%-d %b %Y")
 
 
 def localtime(stamped: str) -> str:
@@ -225,15 +268,18 @@ def hour(stamped: str) -> str:
     return datetime.fromisoformat(stamped).astimezone(ZONE.get()).strftime("%H:%M")
 
 
+UNTITLED = texts({"movie": "untitled film", "track": "untitled track", "show": "untitled show"})
+
+
 def item_title(entry: Mapping[str, Any]) -> str:
     """An item in one line: Show S3 E9 - Title (2013)."""
     title, year = entry.get("title"), entry.get("year")
     if entry.get("kind") in ("episode", "season"):
         named = " \N{EN DASH} ".join(part for part in (head(entry), title) if part)
-        return named or "untitled episode"
+        return named or gettext("untitled episode")
     if artist := entry.get("artist"):
         title = f"{artist} \N{EN DASH} {title}"
-    named = title or f"untitled {entry.get('kind') or 'item'}"
+    named = title or gettext(UNTITLED.get(entry.get("kind") or "", "untitled item"))
     return f"{named} ({year})" if year else named
 
 
@@ -302,7 +348,15 @@ def labels() -> dict[str, str]:
 
 def reason_text(reason: str | None) -> str:
     """The reason why something was ignored, in words."""
-    return REASONS.get(reason or "", (reason or "").removeprefix("filter: "))
+    return translate(REASONS.get(reason or "", (reason or "").removeprefix("filter: ")))
+
+
+def brief_reason(reason: str) -> str:
+    return translate(BRIEF_REASONS.get(reason, reason.removeprefix("filter: ").replace("_", " ")))
+
+
+def title_with_year(entry: Mapping[str, Any]) -> str:
+    return f"{entry['title']} ({entry['year']})" if entry.get("year") else str(entry["title"])
 
 
 def capitalize(text: str) -> str:

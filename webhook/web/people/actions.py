@@ -28,6 +28,7 @@ from webhook.storage.tables import (
     token,
     webhook,
 )
+from webhook.texts import texts
 from webhook.transfer import export
 from webhook.web import actions as changes
 from webhook.web import visible
@@ -42,15 +43,17 @@ from webhook.web.people.models import (
 )
 from webhook.web.visible import Visitor
 
-TOKEN_CHOICES: Mapping[str, Mapping[str, str]] = {
-    "scopes": {
-        "read": "read",
-        "read history:write": "read and change the history",
-        "admin": "everything",
-        "calendar": "calendar only",
-    },
-    "lifetimes": {"": "never", "30": "in 30 days", "90": "in 90 days", "365": "in a year"},
-}
+TOKEN_CHOICES: Mapping[str, Mapping[str, str]] = texts(
+    {
+        "scopes": {
+            "read": "read",
+            "read history:write": "read and change the history",
+            "admin": "everything",
+            "calendar": "calendar only",
+        },
+        "lifetimes": {"": "never", "30": "in 30 days", "90": "in 90 days", "365": "in a year"},
+    }
+)
 """The choices of the forms for a new token."""
 
 MAX_NAME_LENGTH = 100

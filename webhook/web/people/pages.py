@@ -16,6 +16,7 @@ from webhook.domain.event import Kind
 from webhook.domain.rules import Filters
 from webhook.people import household
 from webhook.people.passwords import MIN_PASSWORD_LENGTH
+from webhook.texts import texts
 from webhook.web import actions as changes
 from webhook.web import visible
 from webhook.web.http.addresses import address_of
@@ -30,7 +31,7 @@ from webhook.web.people.preview import LAST, meanings, names_in, preview
 from webhook.web.visible import Visitor
 
 TEXT_FIELDS = ("libraries", "not_libraries", "players", "not_players")
-KIND_LABELS = {Kind.MOVIE: "films", Kind.EPISODE: "episodes", Kind.TRACK: "tracks"}
+KIND_LABELS = texts({Kind.MOVIE: "films", Kind.EPISODE: "episodes", Kind.TRACK: "tracks"})
 
 
 class People(Once):

@@ -9,6 +9,7 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from webhook.accounts import settings_store
+from webhook.texts import texts
 from webhook.web import visible
 from webhook.web.docs.openapi import version
 from webhook.web.http.errors import Problem
@@ -19,13 +20,15 @@ from webhook.web.settings.api import download
 from webhook.web.settings.models import OFFERED
 from webhook.web.visible import Visitor
 
-LABELS = {
-    "WATCHED_MARK": ("Counts as watched from", "percent"),
-    "CATCH_UP_MINUTES": ("Catch up every", "minutes"),
-    "SILENCE_DAYS": ("Report silent servers after", "days"),
-    "RETENTION_DAYS": ("Keep webhooks for", "days"),
-    "LOG_LEVEL": ("Log level", ""),
-}
+LABELS = texts(
+    {
+        "WATCHED_MARK": ("Counts as watched from", "percent"),
+        "CATCH_UP_MINUTES": ("Catch up every", "minutes"),
+        "SILENCE_DAYS": ("Report silent servers after", "days"),
+        "RETENTION_DAYS": ("Keep webhooks for", "days"),
+        "LOG_LEVEL": ("Log level", ""),
+    }
+)
 """Each setting's label and unit."""
 
 

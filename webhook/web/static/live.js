@@ -26,8 +26,8 @@
           document.execCommand("copy"); // over plain HTTP there is no clipboard
         }
         const before = button.textContent;
-        button.textContent = "Copied";
-        speak("Copied");
+        button.textContent = document.documentElement.dataset.copied;
+        speak(button.textContent);
         setTimeout(() => (button.textContent = before), 1500);
       };
     }, within);

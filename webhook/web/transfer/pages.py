@@ -19,6 +19,7 @@ from webhook.domain.outcome import Undelivered
 from webhook.people.scopes import Scope
 from webhook.queues import jobs
 from webhook.storage.tables import AccountRow, PersonRow
+from webhook.texts import texts
 from webhook.trackers import Tracker
 from webhook.transfer import backfill as backfilling
 from webhook.transfer import exports, import_feeds, imports
@@ -51,29 +52,35 @@ LOOKED_AT = 3600.0
 FOLDER = re.compile(r"receiving-[0-9a-f]{16}")
 JOBS_SHOWN = 20
 
-BECAME = {
-    "added": "new plays",
-    "known": "already known",
-    "completed": "unfinished plays now watched",
-    "library": "library entries",
-    "without_ids": "without an ID, to be looked up",
-    "bad": "unreadable rows",
-    "left_out": "skipped entries",
-}
-BACKFILLED = {
-    "sent": "to send",
-    "held": "already there",
-    "told": "already sent",
-    "kept_back": "skipped by a rule",
-}
-ON_THE_WAY = {
-    "done": "sent",
-    "waiting": "waiting",
-    "parked": "waiting for the account",
-    "unmatched": "no match found",
-    "dead": "failed",
-    "superseded": "cancelled",
-}
+BECAME = texts(
+    {
+        "added": "new plays",
+        "known": "already known",
+        "completed": "unfinished plays now watched",
+        "library": "library entries",
+        "without_ids": "without an ID, to be looked up",
+        "bad": "unreadable rows",
+        "left_out": "skipped entries",
+    }
+)
+BACKFILLED = texts(
+    {
+        "sent": "to send",
+        "held": "already there",
+        "told": "already sent",
+        "kept_back": "skipped by a rule",
+    }
+)
+ON_THE_WAY = texts(
+    {
+        "done": "sent",
+        "waiting": "waiting",
+        "parked": "waiting for the account",
+        "unmatched": "no match found",
+        "dead": "failed",
+        "superseded": "cancelled",
+    }
+)
 
 
 class Transfer(Once):
@@ -301,4 +308,5 @@ def labels(modules: Mapping[str, Any]) -> dict[str, str]:
 
 def error_sentence(error: Exception) -> str:
     text = str(error)
-    return f"{text[:1].upper()}{text[1:]}. Nothing was sent."
+    said = f"{text[:1].upper()}{text[1:]}"
+    return f"{said}. Nothing was sent."
