@@ -134,7 +134,7 @@ def said(browser: httpx.Client, answer: httpx.Response) -> str:
     """The sentence on the list that the visitor is led back to."""
     assert answer.status_code == 303
     assert answer.headers["location"].startswith("/needs-you?said=")
-    found = re.search(r'<p class="said"[^>]*>(.*?)</p>', page(browser, answer.headers["location"]))
+    found = re.search(r'<div class="said line"><p[^>]*>(.*?)</p>', page(browser, answer.headers["location"]))
     assert found
     return found.group(1)
 
