@@ -50,9 +50,9 @@ def review_of(person: str, year: int, found: StatsJson) -> Review:
         plays=found["plays"],
         figures=[
             Fact(name=gettext("hours"), value=format_number(found["time_ms"] // charts.HOUR_MS)),
-            counted(ngettext("episode", "episodes", found["episodes"]), found["episodes"]),
-            counted(ngettext("film", "films", found["films"]), found["films"]),
-            counted(ngettext("show", "shows", found["shows"]), found["shows"]),
+            count_fact(ngettext("episode", "episodes", found["episodes"]), found["episodes"]),
+            count_fact(ngettext("film", "films", found["films"]), found["films"]),
+            count_fact(ngettext("show", "shows", found["shows"]), found["shows"]),
         ],
         facts=list_facts(found),
         shows=found["top"]["shows"][:SHOWS_DRAWN],
@@ -62,7 +62,7 @@ def review_of(person: str, year: int, found: StatsJson) -> Review:
     )
 
 
-def counted(name: str, number: int) -> Fact:
+def count_fact(name: str, number: int) -> Fact:
     return Fact(name=name, value=format_number(number))
 
 

@@ -34,7 +34,7 @@ MAX_REMEMBERED = 4096
 MIN_LETTERS = 6
 """How much a sentence says without its values, so that it can be recognised by the rest."""
 
-MAX_DEPTH = 3
+MAX_NESTING = 3
 """How deep a sentence may hold other sentences that are translated as well."""
 
 
@@ -131,7 +131,7 @@ def translate(text: str | None) -> str:
     language = LANGUAGE.get()
     if not text or language == ENGLISH:
         return text or ""
-    return translate_to(language, text, MAX_DEPTH)
+    return translate_to(language, text, MAX_NESTING)
 
 
 @lru_cache(MAX_REMEMBERED)
