@@ -26,6 +26,7 @@ from webhook.pipeline import dispatcher
 from webhook.pipeline.breaker import Breaker
 from webhook.pipeline.pace import Pace
 from webhook.queries.deliveries import limited_kinds
+from webhook.queries.people import list_accounts
 from webhook.queues import leases, outbox, parking, settlements
 from webhook.queues.outbox import NewDelivery
 from webhook.storage.tables import account, attempt, delivery, tick
@@ -262,6 +263,54 @@ def test_once_it_is_back_everything_drains(desk: Desk) -> None:
 
     assert set(desk.states()) == {"done"}
     assert [len(desk.fake.user(f"person{number}").history) for number in range(8)] == [3] * 8
+
+
+def down_since(desk: Desk) -> list[str | None]:
+    """Since when the tracker of each account is down, as pages and the API give it."""
+    found = desk.database.ask(list_accounts)
+    return [one["down_since"] for one in found if one["tracker"] == "trakt"]
+
+
+def test_a_tracker_is_down_since_its_first_failure_until_it_answers(desk: Desk) -> None:
+    anna, ben = desk.person("anna"), desk.person("ben")
+    desk.put(anna, 1, clock.now())
+    desk.fake.faults.add("POST /scrobble", status=503, times=3)
+
+    desk.run(1)
+    assert down_since(desk) == [None, None]  # one failure alone happens
+    first = min(desk.rows(attempt), key=lambda row: row.id).at
+    for _ in range(2):
+        desk.hurry()
+        desk.run(1)
+
+    assert (
+        down_since(desk) == [clock.stamp(first)] * 2
+    )  # ben's account was not tried, and nobody knows better
+    assert len(desk.rows(attempt)) == 3
+
+    desk.hurry()
+    desk.run(3)
+    assert desk.states() == ["done"]
+    assert down_since(desk) == [None, None]
+    desk.put(ben, 1, clock.now())
+    desk.run(3)
+    assert desk.states() == ["done", "done"]
+
+
+def test_a_tracker_that_answers_is_not_down_whatever_it_says(desk: Desk) -> None:
+    anna = desk.person("anna")
+    desk.put(anna, 1, clock.now())
+    desk.fake.faults.add("POST /scrobble", status=503, times=2)
+    for _ in range(2):
+        desk.run(1)
+        desk.hurry()
+    assert down_since(desk) != [None]
+
+    desk.fake.faults.add("POST /scrobble", status=404, times=-1)
+    desk.run(3)
+
+    assert down_since(desk) == [None]
+    assert desk.states() == ["unmatched"]
 
 
 def test_one_accounts_signed_out_account_stops_nobody_else(desk: Desk) -> None:

@@ -185,7 +185,7 @@ def test_nobody_changes_what_is_the_owners(house: House, role: str) -> None:
     assert state(house) == before
 
 
-OF_THE_WORKER = {"due_at", "leased_until", "fence", "held_until", "failures", "last_done_at"}
+OF_THE_WORKER = {"due_at", "leased_until", "fence", "held_until", "failures", "failing_since", "last_done_at"}
 """Columns of an account that change while its deliveries go out, whoever asks."""
 
 

@@ -19,6 +19,7 @@ from webhook.history import library
 from webhook.people import identities
 from webhook.queues.parking import park
 from webhook.storage import tables
+from webhook.web.http.templating import format_since
 
 
 def words(browser: httpx.Client, path: str = "/") -> str:
@@ -91,6 +92,22 @@ def test_a_run_says_what_of_it_was_not_sent(home: Household) -> None:
     page = words(home.browser())
 
     assert "2 episodes TV Time: failed" in page
+
+
+def test_a_tracker_that_is_down_is_said_to_be_since_its_first_failure(home: Household) -> None:
+    home.hear("anna", "Part 1")
+    since = clock.now() - timedelta(hours=3)
+    failing = {"failures": 3, "failing_since": since}
+    home.do(lambda connection: connection.execute(update(tables.account).values(failing)))
+    said = format_since(clock.stamp(since) or "")
+
+    browser = home.browser()
+
+    assert f"TV Time: waiting, down since {said}" in words(browser)
+    for path in ("/connections", "/connections/tvtime"):
+        assert f"Down since {said}" in words(browser, path)
+    (account,) = home.api().get("/api/v1/accounts").json()["items"]
+    assert (account["down_since"], account["state"]) == (clock.stamp(since), "working")
 
 
 def test_earlier_days_follow_where_today_has_little(home: Household) -> None:

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from webhook.domain import retry
-from webhook.domain.outcome import Done, Retry, Undelivered
+from webhook.domain.outcome import Done, Undelivered
+from webhook.pipeline.outcomes import is_outage
 
 MAX_LANES = 64
 TRIPS = 5
@@ -34,7 +35,7 @@ class Breaker:
 
     def record(self, outcomes: Sequence[Done | Undelivered]) -> None:
         """Record a call's result; it counts as a failure if the host did not answer or said that it cannot."""
-        if any(isinstance(outcome, Retry) and outcome.lane for outcome in outcomes):
+        if any(map(is_outage, outcomes)):
             self.record_failure()
         else:
             self.record_success()

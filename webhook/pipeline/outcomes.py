@@ -23,10 +23,16 @@ def open_settlement(lane: Lane, row: DeliveryRow, now: datetime) -> Settlement:
 
 
 def settlement_of(lane: Lane, row: DeliveryRow, outcome: Done | Undelivered, now: datetime) -> Settlement:
-    base = open_settlement(lane, row, now)
+    down = is_outage(outcome)
+    base = replace(open_settlement(lane, row, now), down=down, up=lane.failures > 0 and not down)
     if isinstance(outcome, Done):
         return on_success(base, outcome)
     return on_failure(base, outcome, row, lane)
+
+
+def is_outage(outcome: Done | Undelivered) -> bool:
+    """True if the tracker did not answer, or said that it cannot."""
+    return isinstance(outcome, Retry) and outcome.lane
 
 
 def on_success(base: Settlement, done: Done) -> Settlement:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Annotated, NamedTuple, cast
 
 from pydantic import Field
@@ -96,6 +97,9 @@ class AccountFields(TypedDict):
         ),
     ]
     failures: int
+    down_since: Annotated[
+        Time | None, Field(description="Since when its tracker does not answer, or says that it cannot.")
+    ]
     held_until: Time | None
     last_done_at: Time | None
 
@@ -213,10 +217,31 @@ def list_accounts(connection: Connection) -> list[AccountJson]:
             numbers.setdefault(count.account_id, {})[count.state] = count.number
     names = person_names(connection)
     refused = limited_kinds(connection)
+    rows = fetch_all(connection, select(account).order_by(account.c.id), AccountRow)
+    down = outages(rows)
     return [
-        account_json(row, names[row.person_id], numbers.get(row.id, {}), refused.get(row.id, []))
-        for row in fetch_all(connection, select(account).order_by(account.c.id), AccountRow)
+        account_json(
+            row, names[row.person_id], numbers.get(row.id, {}), refused.get(row.id, []), down.get(row.id)
+        )
+        for row in rows
     ]
+
+
+DOWN_AFTER = 2
+"""Failures in a row after which a tracker counts as down: one alone happens."""
+
+
+def outages(rows: Sequence[AccountRow]) -> dict[int, datetime]:
+    """The accounts whose tracker is down, since its first failure; also those that have not tried it since."""
+    first: dict[str, datetime] = {}
+    for row in rows:
+        if row.failing_since is not None and row.failures >= DOWN_AFTER and row.parked is None:
+            first[row.tracker] = min(row.failing_since, first.get(row.tracker, row.failing_since))
+    return {
+        row.id: first[row.tracker]
+        for row in rows
+        if row.tracker in first and (row.last_done_at is None or row.last_done_at < first[row.tracker])
+    }
 
 
 class PersonName(NamedTuple):
@@ -230,7 +255,11 @@ def person_names(connection: Connection) -> dict[int, str]:
 
 
 def account_json(
-    row: AccountRow, person_name: str, waits: Mapping[str, int], limits: list[LimitJson]
+    row: AccountRow,
+    person_name: str,
+    waits: Mapping[str, int],
+    limits: list[LimitJson],
+    down_since: datetime | None,
 ) -> AccountJson:
     """An account as the API gives it."""
     return {
@@ -249,6 +278,7 @@ def account_json(
         "waits": dict(waits),
         "limits": limits,
         "failures": row.failures,
+        "down_since": stamp(down_since),
         "held_until": stamp(row.held_until),
         "last_done_at": stamp(row.last_done_at),
     }

@@ -75,7 +75,7 @@ def unpark(connection: Connection, account_id: int, now: datetime) -> int:
     connection.execute(
         update(account)
         .where(account.c.id == account_id)
-        .values(parked=None, parked_at=None, parked_why=None, failures=0, held_until=None)
+        .values(parked=None, parked_at=None, parked_why=None, failures=0, failing_since=None, held_until=None)
     )
     freed = connection.execute(
         update(delivery).where(mine).values(state=DeliveryState.WAITING, reason=None)

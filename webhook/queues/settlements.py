@@ -25,7 +25,8 @@ class Settlement:
 
     `release` gives the lane back, `hold` not before that time; `park` stops the whole account, `limit` all
     deliveries of its kind. `aside`: `due_at` is later than it was, and what follows from it waits behind it.
-    `trouble` counts as a failure of the account, `clear` forgets the failures before.
+    `trouble` counts as a failure of the account, `clear` forgets the failures before. `down`: its tracker is, `up`: it is
+    no longer.
     """
 
     delivery_id: int
@@ -50,6 +51,8 @@ class Settlement:
     aside: bool = False
     trouble: bool = False
     clear: bool = False
+    down: bool = False
+    up: bool = False
     unclaim: Sequence[int] = ()
 
 
@@ -116,6 +119,12 @@ def record(connection: Connection, settled: Iterable[Settlement]) -> None:
 
 MINE = account.c.id == bindparam("account")
 COUNT_FAILURE = Prepared(update(account).where(MINE).values(failures=account.c.failures + 1))
+BEGIN_OUTAGE = Prepared(
+    update(account)
+    .where(MINE, account.c.failing_since.is_(None))
+    .values(failing_since=bindparam("now", type_=Utc))
+)
+END_OUTAGE = Prepared(update(account).where(MINE).values(failing_since=None))
 CLEAR_FAILURES = Prepared(
     update(account).where(MINE).values(failures=0, last_done_at=bindparam("now", type_=Utc))
 )
@@ -128,7 +137,11 @@ def update_lane(connection: Connection, entry: Settlement) -> None:
     """Update the account and its lane according to the settlement."""
     if entry.trouble:
         COUNT_FAILURE.execute(connection, {"account": entry.account_id})
-    elif entry.clear and entry.release:
+    if entry.down:
+        BEGIN_OUTAGE.execute(connection, {"account": entry.account_id, "now": entry.now})
+    elif entry.up:
+        END_OUTAGE.execute(connection, {"account": entry.account_id})
+    if entry.clear and entry.release and not entry.trouble:
         CLEAR_FAILURES.execute(connection, {"account": entry.account_id, "now": entry.now})
     if entry.limit is not None:
         park_kind(connection, entry.delivery_id, entry.limit)

@@ -67,6 +67,7 @@ class AccountRow(TableRow, table=True):
     fence: int = Field(default=0, sa_column_kwargs={"server_default": "0"})
     held_until: datetime | None = Field(default=None, sa_type=Utc)
     failures: int = 0
+    failing_since: datetime | None = Field(default=None, sa_type=Utc)
     created_at: datetime = Field(sa_type=Utc)
     last_done_at: datetime | None = Field(default=None, sa_type=Utc)
 

@@ -36,6 +36,7 @@ STATES: Mapping[str, str] = texts(
         "not_set_up": "Not set up",
         "not_tested": "Not tested yet",
         "not_working": "Not working",
+        "down": "Down",
         "signed_out": "Needs sign-in",
         "vip_required": "VIP required",
         "account_limit": "Account limit",

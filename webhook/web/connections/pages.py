@@ -38,6 +38,7 @@ TONES: Mapping[str, str] = {
     "not_set_up": "quiet",
     "not_tested": "wait",
     "not_working": "bad",
+    "down": "bad",
     "service_closed": "bad",
 }
 """The colour of a state, by default that of one that needs attention; the word is always shown too."""

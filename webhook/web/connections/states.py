@@ -106,6 +106,7 @@ def describe_account(connection: Connection, entry: AccountJson) -> ConnectionAc
         tested is not None and not tested["works"] and (entry["last_done_at"] or "") < (tested["at"] or "")
     )
     state = entry["state"] if park or not failing else "not_working"
+    state = "down" if not park and entry["down_since"] else state
     state = "limited" if state == "working" and entry["limits"] else state
     return {**entry, "shows": state, "word": STATES.get(state, state), "needs": needs, "tested": tested}
 

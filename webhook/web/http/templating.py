@@ -109,6 +109,7 @@ def environment() -> Environment:
         "named": title_with_year,
         "moment": format_moment,
         "nearby": format_nearby,
+        "since": format_since,
         "localtime": localtime,
         "spoken": charts.duration_text,
         "airs": airs,
@@ -219,6 +220,13 @@ def format_nearby(stamped: str) -> str:
     if 0 < days < 7:
         return format_date(at, "%A %H:%M")
     return format_date(at, "%-d %b %H:%M" if at.year == today.year else "%-d %b %Y")
+
+
+def format_since(stamped: str) -> str:
+    """A time after "since": 15:25 for one of today, else as `format_nearby` says it."""
+    at = datetime.fromisoformat(stamped).astimezone(ZONE.get())
+    is_today = at.date() == clock.now().astimezone(ZONE.get()).date()
+    return f"{at:%H:%M}" if is_today else format_nearby(stamped)
 
 
 def format_day(at: date) -> str:

@@ -7,15 +7,16 @@ from dataclasses import dataclass, field
 from datetime import date, datetime, tzinfo
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, func, select
+from sqlalchemy import Connection, select
 
 from webhook import clock
 from webhook.domain.event import Kind
 from webhook.domain.states import DeliveryState
+from webhook.queries.people import outages
 from webhook.queries.plays import list_plays
 from webhook.queries.up_next import UpNextJson, list_up_next
 from webhook.storage.rows import fetch_all
-from webhook.storage.tables import attempt
+from webhook.storage.tables import AccountRow, account, person
 from webhook.web import visible
 from webhook.web.needs_you import queries as needs
 from webhook.web.needs_you.queries import Needs
@@ -42,13 +43,6 @@ class Run:
         return self.plays[0]
 
 
-class FirstAttempt(NamedTuple):
-    """The time at which a delivery was first tried."""
-
-    delivery_id: int
-    at: datetime
-
-
 class Need(NamedTuple):
     """Something that waits for the visitor, as one card; `covers` is the number of entries it stands for."""
 
@@ -59,13 +53,13 @@ class Need(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Overview:
-    """Everything that the page shows; `days` are the latest ones, `retried_since` has deliveries that are retried."""
+    """Everything that the page shows; `days` are the latest ones, `down_since` has the accounts whose tracker is down."""
 
     playing: Sequence[SentPlay]
     up_next: Sequence[UpNextJson]
     days: Sequence[tuple[date, Sequence[Run]]]
     needs: Sequence[Need]
-    retried_since: dict[int, str | None]
+    down_since: dict[tuple[str, str], str | None]
     heard_at: str | None
     several: bool
     connected: bool
@@ -80,13 +74,12 @@ def read_overview(
     latest = list_plays(connection, limit=LATEST + len(on), person_name=visitor.restricted_to)["items"]
     others = [play for play in latest if play["id"] not in on]
     days = latest_days(visible.with_deliveries(connection, others, playing=False), zone)
-    shown = [play for _, runs in days for run in runs for play in run.plays]
     return Overview(
         playing=visible.with_deliveries(connection, playing, playing=True),
         up_next=list_up_next(connection, visitor.person_id or 0, now.astimezone(zone).date()),
         days=days,
         needs=list_needs(needs.find_needs(connection, visitor, now, silence_days)) if needed else [],
-        retried_since=first_attempts(connection, shown),
+        down_since=down_since(connection),
         heard_at=visible.last_webhook(connection, visitor),
         several=visitor.is_admin and len(visible.names(connection)) > 1,
         connected=visible.has_account(connection, visitor),
@@ -144,18 +137,11 @@ def continues(run: SentPlay, play: SentPlay) -> bool:
     return play["kind"] == Kind.TRACK and bool(play["artist"]) and run["artist"] == play["artist"]
 
 
-def first_attempts(connection: Connection, plays: Iterable[SentPlay]) -> dict[int, str | None]:
-    """The time of the first attempt of each delivery that waits to be tried again."""
-    waiting = [
-        sent["id"]
-        for play in plays
-        for sent in play["sent"].values()
-        if sent["state"] == DeliveryState.WAITING and sent["attempts"]
-    ]
-    wanted = (
-        select(attempt.c.delivery_id, func.min(attempt.c.at).label("at"))
-        .where(attempt.c.delivery_id.in_(waiting))
-        .group_by(attempt.c.delivery_id)
-    )
-    rows = fetch_all(connection, wanted, FirstAttempt) if waiting else []
-    return {row.delivery_id: clock.stamp(row.at) for row in rows}
+def down_since(connection: Connection) -> dict[tuple[str, str], str | None]:
+    """The accounts whose tracker is down, by person and tracker, and since when."""
+    found = outages(fetch_all(connection, select(account), AccountRow))
+    wanted = select(account.c.id, person.c.name, account.c.tracker).join(person)
+    return {
+        (row.name, row.tracker): clock.stamp(found[row.id])
+        for row in connection.execute(wanted.where(account.c.id.in_(found)))
+    }
