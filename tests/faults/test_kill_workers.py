@@ -21,7 +21,7 @@ from sqlalchemy import Connection
 from tests.evening import plex
 from tests.fakes._server import Server
 from tests.fakes.trakt import Trakt
-from tests.faults.house import Altered, at, evening, lost_and_doubled, number_of, recorded
+from tests.faults.house import PATIENT, Altered, at, evening, lost_and_doubled, number_of, recorded
 from tests.forked import Forked
 from tests.running import SOON
 from webhook.accounts import accounts
@@ -48,12 +48,12 @@ class Worker(Altered):
 class Town:
     """A receiver that only receives, workers, and several people whose webhooks come by one token."""
 
-    def __init__(self, folder: Path, database: str, seed: int) -> None:
+    def __init__(self, folder: Path, database: str, seed: int, **settings: str) -> None:
         self.dice = random.Random(seed)
         self.trakt = Trakt(window_minutes=0)
         self.server = Server(self.trakt)
         self.server.__enter__()
-        settings = at(self.server.url, DATABASE_URL=database)
+        settings = at(self.server.url, DATABASE_URL=database, **settings)
         self.receiver = Altered(folder, "hasty", settings={**settings, "WORKER": "false"}).prepare(
             self.move_in
         )
@@ -136,10 +136,10 @@ class Town:
 def town(tmp_path: Path, postgres_url: str) -> Iterator[Callable[..., Town]]:
     opened: list[Town] = []
 
-    def made(seed: int | None = None) -> Town:
+    def made(seed: int | None = None, **settings: str) -> Town:
         seed = random.randrange(10**6) if seed is None else seed
         print(f"seed {seed}")  # noqa: T201 - shown where it fails
-        opened.append(Town(tmp_path, postgres_url, seed))
+        opened.append(Town(tmp_path, postgres_url, seed, **settings))
         return opened[-1]
 
     yield made
@@ -169,7 +169,7 @@ def test_many_kills_of_workers_lose_nothing_and_double_nothing(town: Callable[..
 
 
 def test_workers_that_nobody_kills_keep_the_order_of_each_person(town: Callable[..., Town]) -> None:
-    calm = town()
+    calm = town(**PATIENT)
     calm.begin()
     time.sleep(2)
     calm.settle()

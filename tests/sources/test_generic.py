@@ -260,7 +260,7 @@ def payloads(draw: st.DrawFn, odd: int) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("odd", range(3))
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(data=st.data())
 def test_the_schema_takes_exactly_what_is_read(odd: int, data: st.DataObject) -> None:
     payload = data.draw(payloads(odd))

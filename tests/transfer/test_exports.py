@@ -685,7 +685,7 @@ def test_a_calendars_uids_are_its_own_and_stay() -> None:
 @given(st.text(st.characters(exclude_categories=["Cs"]), max_size=300))
 @example("x" * 300)
 @example("映" * 100)
-@settings(max_examples=300)
+@settings(max_examples=150)
 def test_any_title_comes_back_out_of_a_calendar_and_no_line_is_too_long(title: str) -> None:
     plain = "".join(
         " " if (ord(letter) < 32 and letter != "\n") or letter == "\x7f" else letter for letter in title

@@ -200,7 +200,7 @@ SHAPES = [
 
 
 @given(st.sampled_from(["movies", "shows", "anime"]), st.sampled_from(SHAPES).flatmap(spoiled))
-@settings(max_examples=500, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_no_entry_however_odd_stops_the_import(tmp_path: Path, part: str, entry: Any) -> None:
     found = read(simkl, tmp_path, backup(**{part: [entry, film(show=MOVIE, seasons=[], user_rating=10)]}))
 

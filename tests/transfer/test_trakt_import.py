@@ -247,7 +247,7 @@ SHAPES: list[Any] = [
 
 
 @given_any(st.sampled_from(SHAPES).flatmap(spoiled))
-@settings(max_examples=500, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_no_entry_however_odd_stops_the_import(tmp_path: Path, entry: Any) -> None:
     found = read(trakt, tmp_path, {"history.json": given([entry, HISTORY[0]])})
 

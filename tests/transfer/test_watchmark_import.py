@@ -96,7 +96,7 @@ def taken(content: bytes) -> list[Entry]:
 
 
 @given(st.lists(EXPORTED, max_size=5), st.lists(LIBRARY, max_size=3))
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=80, deadline=None)
 def test_any_history_comes_back_as_it_was_and_is_written_byte_for_byte_again(
     entries: list[Exported], kept: list[Kept]
 ) -> None:
