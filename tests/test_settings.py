@@ -294,3 +294,12 @@ def test_secrets_are_not_shown() -> None:
     shown = repr(settings.load({"ADMIN_PASSWORD": "hush-hush", "SECRET_KEY": "hush-hush"}))
 
     assert "hush-hush" not in shown
+
+
+def test_a_file_that_holds_no_certificate_is_refused_by_name(tmp_path: Path) -> None:
+    wrong = tmp_path / "authority.pem"
+    wrong.write_text("no certificate")
+
+    for path in (wrong, tmp_path / "missing.pem"):
+        with pytest.raises(SettingsError, match="CA_FILE"):
+            settings.load({"CA_FILE": str(path)})

@@ -95,7 +95,7 @@ def open_service(environ: Environ) -> Service:
             why=why,
         )
     settings = environment.load(environ)
-    http = client.client()
+    http = client.client(ca_file=settings.ca_file)
     built = trackers.build(environ, http)
     credentials = Credentials(database, sealed)
     identity = Identity(database, build_lookups(environ, http), anime_lists(settings))

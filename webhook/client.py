@@ -217,8 +217,11 @@ def send_in_dry_run() -> Iterator[None]:
 class Client(httpx.AsyncClient):
     """A client that keeps no cookies and follows no redirects, so that a streamed call goes straight to its transport."""
 
-    def __init__(self, transport: httpx.AsyncBaseTransport, timeout: httpx.Timeout) -> None:
+    def __init__(
+        self, transport: httpx.AsyncBaseTransport, timeout: httpx.Timeout, ca_file: str = ""
+    ) -> None:
         super().__init__(transport=transport, timeout=timeout, headers={"User-Agent": USER_AGENT})
+        self.ca_file = ca_file  # for a library that makes its own connections
         self.transport = transport
 
     async def send(self, request: httpx.Request, *, stream: bool = False, **options: Any) -> httpx.Response:
@@ -309,11 +312,19 @@ def without_secrets(value: Any) -> Any:
     return [without_secrets(inner) for inner in value] if isinstance(value, list) else value
 
 
-def client(timeout: float = 20.0, connect: float = 5.0) -> httpx.AsyncClient:
-    """The client that every tracker and lookup calls with: bounded in time, following no redirects."""
-    context = cache(httpx.create_ssl_context)
+def client(timeout: float = 20.0, connect: float = 5.0, ca_file: str = "") -> httpx.AsyncClient:
+    """The client that every tracker, lookup and server is called with: bounded in time, following no redirects."""
+    context = cache(lambda: make_context(ca_file))
     timeouts = httpx.Timeout(timeout, connect=connect)
-    return Client(Recording(lambda: make_pool(context())), timeouts)
+    return Client(Recording(lambda: make_pool(context())), timeouts, ca_file)
+
+
+def make_context(ca_file: str) -> SSLContext:
+    """Certificates are always checked; those of an authority of one's own are trusted beside the usual ones."""
+    context = httpx.create_ssl_context()
+    if ca_file:
+        context.load_verify_locations(ca_file)
+    return context
 
 
 def make_pool(context: SSLContext) -> httpx.AsyncHTTPTransport:

@@ -110,7 +110,7 @@ class Settings(BaseModel):
     catch_up_minutes: int = Field(
         0,
         ge=0,
-        description="Minutes between catch-ups with media servers; 0: at start and every night. Without Plex Pass: 5.",
+        description="Minutes between catch-ups with media servers; 0: at start and every night.",
     )
     silence_days: int = Field(
         3, ge=0, description="Days without a webhook before a server is reported as silent; 0: never."
@@ -133,6 +133,10 @@ class Settings(BaseModel):
         500 * 1024 * 1024,
         ge=0,
         description="Bytes of posters kept in DATA_DIR; those not shown for longest go first. 0: none.",
+    )
+    ca_file: str = Field(
+        "",
+        description="Path of a PEM file with the certificate of your own authority, trusted beside the usual ones.",
     )
     anime_lists: str = Field(
         "",
@@ -164,6 +168,18 @@ class Settings(BaseModel):
     def check_networks(cls, text: str) -> str:
         parse_networks(text)
         return text
+
+    @field_validator("ca_file")
+    @classmethod
+    def check_certificates(cls, path: str) -> str:
+        import ssl  # late: most settings name none
+
+        try:
+            if path:
+                ssl.create_default_context().load_verify_locations(path)
+        except OSError as error:
+            raise ValueError(f"{path} is no file with a certificate in PEM ({error})") from error
+        return path
 
     @property
     def proxies(self) -> TrustedProxies:

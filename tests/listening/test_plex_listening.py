@@ -9,11 +9,13 @@ import asyncio
 import logging
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.fakes._server import Server
+from tests.fakes.test_lastfm_fake import Secure
 from tests.fakes.plex_server import PlexServer
 from tests.listening._ears import Ears
 from tests.listening.test_evening import BEN, LENGTH, episode
@@ -269,6 +271,22 @@ def test_the_token_is_in_no_address_and_in_no_log(line: Line, caplog: pytest.Log
 
     assert [call for call in line.fake.calls if line.token in call.query] == []
     assert line.token not in caplog.text
+
+
+def test_a_server_with_a_certificate_of_ones_own_authority_is_trusted_where_that_is_named(
+    tmp_path: Path,
+) -> None:
+    fake = PlexServer()
+
+    async def ask(url: str, ca_file: str) -> tuple[str, str | None]:
+        async with client.client(ca_file=ca_file) as http:
+            server = build(Settings.model_validate({"url": url, "token": fake.switches.token}), http)
+            return await server.check(), await server.listening.api.owner_name()
+
+    with Secure(fake, tmp_path) as server:
+        with pytest.raises(Retry):
+            asyncio.run(ask(server.url, ""))
+        assert asyncio.run(ask(server.url, str(server.authority))) == (fake.name, "Nora")
 
 
 def test_fifty_sessions_that_begin_at_once_are_few_reads(line: Line, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -96,12 +96,21 @@ def test_a_statement_is_read_as_the_webhook_it_replaces(line: Line) -> None:
     assert (event.position_ms, event.duration_ms, event.item_key) == (42_000, LENGTH, "7")
 
 
-def test_progress_is_told_once_a_minute(line: Line) -> None:
+def test_progress_is_told_once_a_minute_where_the_clock_does_not_say_it(line: Line) -> None:
     for second in range(0, 181, 10):
+        line.hear("playing", second * SECOND, second * 2000)
+
+    assert [(one.action, one.position_ms) for one in line.told] == [
+        (START, 0), (PROGRESS, 120_000), (PROGRESS, 240_000), (PROGRESS, 360_000)
+    ]  # fmt: skip
+
+
+def test_what_plays_on_as_the_clock_does_is_told_every_five_minutes(line: Line) -> None:
+    for second in range(0, 601, 10):
         line.hear("playing", second * SECOND, second * 1000)
 
     assert [(one.action, one.position_ms) for one in line.told] == [
-        (START, 0), (PROGRESS, 60_000), (PROGRESS, 120_000), (PROGRESS, 180_000)
+        (START, 0), (PROGRESS, 300_000), (PROGRESS, 600_000)
     ]  # fmt: skip
 
 

@@ -54,7 +54,7 @@ class Desk:
     def http(self) -> httpx.AsyncClient:
         from webhook import client
 
-        return client.client()
+        return client.client(ca_file=self.settings.ca_file)
 
     @cached_property
     def trackers(self) -> Mapping[str, Tracker]:

@@ -55,13 +55,11 @@ FIELDS = ("payload",)
 FORM_IS_PAYLOAD = False
 PICTURE_FIELD = "thumb"
 SETUP = (
+    "Without a Plex Pass no webhook is needed: enter the server's address and token under Connections, Plex. "
+    "In the environment or .env these are PLEX_URL and PLEX_TOKEN.",
     "Webhooks need a Plex Pass on the account that owns the server.",
     "Open plex.tv, sign in as that account, then Settings, Account, Webhooks.",
     "Choose Add Webhook, paste {url} and save.",
     "On the server, under Settings, Network, tick Webhooks.",
     "Play something: it arrives here at once. The one webhook also tells of everybody who uses the server.",
-    "Without a Plex Pass there are two ways: set up Tautulli, which reports in its place; or let Watchmark ask "
-    "the server itself every few minutes. For that enter the server's address and token under Connections, Plex, "
-    "and 5 minutes as Catch-up under Settings. In the environment or .env the same is PLEX_URL, PLEX_TOKEN and "
-    "CATCH_UP_MINUTES=5.",
 )

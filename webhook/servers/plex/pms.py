@@ -10,8 +10,10 @@ from typing import Any
 from xml.etree.ElementTree import Element, ParseError
 
 from plexapi.server import PlexServer
+from requests import Session
+from requests.adapters import HTTPAdapter
 
-from webhook.client import MAX_EXCERPT
+from webhook.client import MAX_EXCERPT, make_context
 from webhook.domain.outcome import Dead, Retry
 from webhook.servers._http import JsonRow, ServerAddress
 
@@ -30,6 +32,24 @@ INNER_ELEMENTS = {"Guid": "id", "Genre": "tag"}
 """The elements inside an item that are read, and the attribute of each."""
 
 
+class TrustingAdapter(HTTPAdapter):
+    """Connections that also trust an authority of one's own."""
+
+    def __init__(self, ca_file: str) -> None:
+        self.context = make_context(ca_file)
+        super().__init__()
+
+    def init_poolmanager(self, *given: Any, **named: Any) -> None:
+        super().init_poolmanager(*given, ssl_context=self.context, **named)
+
+
+def make_session(ca_file: str) -> Session:
+    session = Session()
+    if ca_file:
+        session.mount("https://", TrustingAdapter(ca_file))
+    return session
+
+
 class Missing(Exception):
     """The server has none of the items that were asked for."""
 
@@ -40,9 +60,9 @@ class Pms(PlexServer):
     plexapi's own errors hold the address and the whole answer; they are not let out.
     """
 
-    def __init__(self, address: ServerAddress, token: str) -> None:
+    def __init__(self, address: ServerAddress, token: str, ca_file: str = "") -> None:
         self.address = address
-        super().__init__(address.url, token, timeout=CALL_TIMEOUT)
+        super().__init__(address.url, token, make_session(ca_file), timeout=CALL_TIMEOUT)
 
     def query(
         self,

@@ -33,12 +33,12 @@ if TYPE_CHECKING:
     from webhook.servers.plex.pms import Pms
 
 LABEL = "Plex"
-PURPOSE = "Catch-up: is asked, at start and every night or as often as Settings say, for what was played while webhooks could not arrive."
+PURPOSE = "Hears what is played, without webhooks and without a Plex Pass, and asks for what was missed."
 SETUP: tuple[str, ...] = (
     "Find the address of your Plex Media Server as this machine reaches it, such as http://192.168.1.10:32400",
     "Find the X-Plex-Token of the server's owner: https://support.plex.tv/articles/204059436",
     "Copy both into the fields below, and save. The server is asked before they are kept.",
-    "The webhooks themselves are set up in Plex, with the address on the page Set-up.",
+    "That is all: no webhook is needed. If you have set one up as well, each viewing still counts once.",
 )
 ENTRIES_PER_CALL = 100
 PICTURES, EPISODE_PICTURES = ("thumb", "art"), ("grandparentThumb", "grandparentArt")
@@ -89,6 +89,7 @@ class Plex:
     ) -> None:
         self.address = address
         self.token = token
+        self.ca_file: str = getattr(http, "ca_file", "")
         self.listening = Listening(api=PlexApi(http, address, token), user=user)
         self.calls = self.listening.api.calls
 
@@ -170,7 +171,7 @@ class Plex:
     async def connect(self) -> Pms:
         from webhook.servers.plex.pms import Pms
 
-        return await asyncio.to_thread(Pms, self.address, self.token)
+        return await asyncio.to_thread(Pms, self.address, self.token, self.ca_file)
 
 
 def read_pictures(pms: Pms, place: ServerItem) -> list[bytes]:

@@ -19,6 +19,9 @@ SETTLE = timedelta(seconds=5)
 """How long a state holds before the next one is told, so that a seek is no pause."""
 
 PROGRESS_INTERVAL = timedelta(minutes=1)
+STEADY_INTERVAL = timedelta(minutes=5)
+"""How often the position is told of what plays on as the clock does, which adds nothing to the one before."""
+
 SILENCE = timedelta(minutes=5)
 """The silence after which a session is over: a client that crashes says nothing."""
 
@@ -93,7 +96,9 @@ class Viewing:
     changed: Moment | None = None
     heard_at: datetime
     position_ms: int | None = None
-    progress_at: datetime | None = None
+    placed: Moment | None = None
+    """The position that was told last."""
+
     asked_at: datetime | None = None
     session: Session | None = None
 
@@ -102,6 +107,13 @@ class Viewing:
         self.alert, self.heard_at = alert, now
         if alert.position_ms is not None and self.is_sane(alert.position_ms):
             self.position_ms = alert.position_ms
+
+    def is_steady(self, now: datetime) -> bool:
+        """True if it is where the position that was told last and the clock say."""
+        if self.placed is None or self.placed.position_ms is None or self.position_ms is None:
+            return False
+        moved = timedelta(milliseconds=self.position_ms - self.placed.position_ms)
+        return abs(moved - (now - self.placed.at)) <= SETTLE
 
     def is_sane(self, position_ms: int) -> bool:
         length = self.session.duration_ms if self.session is not None else None
@@ -174,7 +186,7 @@ class Viewings:
         """Say that it began, once it is known who plays."""
         if viewing.began is None or viewing.session is None:
             return []
-        viewing.told, viewing.progress_at = viewing.began, viewing.heard_at
+        viewing.told = viewing.placed = viewing.began
         return [self.say(viewing, Action.START, viewing.began)]
 
     def change(self, viewing: Viewing, now: datetime) -> list[Statement]:
@@ -182,20 +194,21 @@ class Viewings:
         changed, told = viewing.changed, viewing.told
         if changed is None or told is None or now - told.at < SETTLE or not is_tracked(viewing):
             return []
-        viewing.told, viewing.changed, viewing.progress_at = changed, None, changed.at
+        viewing.told, viewing.placed, viewing.changed = changed, changed, None
         return [self.say(viewing, Action.PAUSE if changed.state == PAUSED else Action.RESUME, changed)]
 
     def progress(self, viewing: Viewing, now: datetime) -> list[Statement]:
-        """Say how far it is, at most once a minute."""
-        if viewing.progress_at is None or now - viewing.progress_at < PROGRESS_INTERVAL:
+        """Say how far it is, at most once a minute; less often while it plays on as the clock does."""
+        if viewing.placed is None or now - viewing.placed.at < PROGRESS_INTERVAL:
             return []
-        return self.say_progress(viewing)
+        is_due = now - viewing.placed.at >= STEADY_INTERVAL or not viewing.is_steady(now)
+        return self.say_progress(viewing) if is_due else []
 
     def say_progress(self, viewing: Viewing) -> list[Statement]:
         if viewing.position_ms is None or not is_tracked(viewing):
             return []
-        viewing.progress_at = viewing.heard_at
         here = Moment(state=PLAYING, at=viewing.heard_at, position_ms=viewing.position_ms)
+        viewing.placed = here
         return [self.say(viewing, Action.PROGRESS, here)]
 
     def end(self, viewing: Viewing, position_ms: int | None, at: datetime) -> list[Statement]:
@@ -246,7 +259,8 @@ class Viewings:
     def leave(self) -> list[Statement]:
         """The last that is known of what plays, before the connection is given up."""
         playing = [one for one in self._open.values() if one.told is not None and one.told.state == PLAYING]
-        return [said for one in playing if one.progress_at != one.heard_at for said in self.say_progress(one)]
+        apart = [one for one in playing if one.placed is None or one.placed.at != one.heard_at]
+        return [said for one in apart for said in self.say_progress(one)]
 
     def covers(self, item: str, now: datetime) -> bool:
         """True if the item is played, or was until just now, so that its count is that of this viewing."""

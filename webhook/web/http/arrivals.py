@@ -8,7 +8,7 @@ from sqlalchemy import ColumnElement, Connection, func, or_, select
 
 from webhook.clock import stamp
 from webhook.queries.webhooks import WebhookJson
-from webhook.queues.inbox import RESERVED_CONTENT_TYPE
+from webhook.queues.inbox import EVENT_CONTENT_TYPE
 from webhook.storage.tables import identity, webhook
 from webhook.web import visible
 from webhook.web.visible import Visitor
@@ -35,8 +35,8 @@ def arrivals(connection: Connection, visitor: Visitor) -> dict[str, dict[str, An
 
 
 def is_sent() -> ColumnElement[bool]:
-    """The condition for webhooks that a sender sent, not what was listened to, records or plays added by hand."""
-    return or_(webhook.c.content_type.is_(None), ~webhook.c.content_type.startswith(RESERVED_CONTENT_TYPE))
+    """The condition for webhooks that a sender sent, not those of records or plays added by hand."""
+    return or_(webhook.c.content_type.is_(None), ~webhook.c.content_type.startswith(EVENT_CONTENT_TYPE))
 
 
 def in_short(entry: WebhookJson) -> dict[str, Any]:
