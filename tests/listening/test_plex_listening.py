@@ -15,8 +15,8 @@ from typing import Any
 import pytest
 
 from tests.fakes._server import Server
-from tests.fakes.test_lastfm_fake import Secure
 from tests.fakes.plex_server import PlexServer
+from tests.fakes.test_lastfm_fake import Secure
 from tests.listening._ears import Ears
 from tests.listening.test_evening import BEN, LENGTH, episode
 from webhook import client

@@ -55,8 +55,8 @@ FIELDS = ("payload",)
 FORM_IS_PAYLOAD = False
 PICTURE_FIELD = "thumb"
 SETUP = (
-    "Without a Plex Pass no webhook is needed: enter the server's address and token under Connections, Plex. "
-    "In the environment or .env these are PLEX_URL and PLEX_TOKEN.",
+    "Without a Plex Pass no webhook is needed: enter the server's address and token under Settings, Connections, "
+    "Plex. In the environment or .env these are PLEX_URL and PLEX_TOKEN.",
     "Webhooks need a Plex Pass on the account that owns the server.",
     "Open plex.tv, sign in as that account, then Settings, Account, Webhooks.",
     "Choose Add Webhook, paste {url} and save.",
