@@ -488,6 +488,28 @@ def test_plays_are_listed_and_found_by_their_title(home: Home) -> None:
     assert home.run("history", "list", "--after", "nonsense").exit_code == 2
 
 
+def test_the_list_has_the_filters_of_the_page(home: Home) -> None:
+    part = Episode(show="Tidewater", season=1, number=1, show_ids=Ids(tvdb=77))
+    films = (viewing("One", AT), viewing("One", AT + timedelta(days=40)), viewing("Two", AT, manual=True))
+    bring(home, *films, viewing("Part 1", AT, item=part))
+    home.received(watched())
+    home.run("history", "remove", "3")
+
+    def ids(*options: str) -> list[int]:
+        return sorted(play["id"] for play in home.json("history", "list", *options)["items"])
+
+    assert ids("--kind", "movie") == [1, 2, 5]
+    assert ids("--kind", "episode") == [4]
+    assert ids("--only", "rewatched") == [2]
+    assert ids("--only", "not-sent") == [5]
+    assert ids("--only", "removed") == [3]
+    assert ids("--only", "by-hand") == []
+    assert ids("--library", "Nowhere") == []
+    assert ids("--kind", "movie", "--text", "one", "--only", "rewatched") == [2]
+    assert home.run("history", "list", "--kind", "show").exit_code == 2
+    assert home.run("history", "list", "--only", "seldom").exit_code == 2
+
+
 def test_a_film_is_added_and_told_with_its_date(home: Home) -> None:
     words = (
         "history",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import timedelta
+from enum import StrEnum
 from typing import Annotated, Any
 
 import typer
@@ -25,17 +26,27 @@ from webhook.cli._desk import (
 )
 from webhook.cli.transfer import item_line
 from webhook.domain import guids
+from webhook.domain.event import Kind
 from webhook.history import edits, library, moves, restoration
 from webhook.history.play_store import play_from_row
 from webhook.history.stats_span import zone_for
 from webhook.people import people
 from webhook.queries.paging import MAX_PAGE_SIZE, PAGE_SIZE
-from webhook.queries.plays import list_plays
+from webhook.queries.plays import Only, list_plays
 from webhook.transfer import manual_plays
 from webhook.transfer.records import Relation
 
 BY = "command"
 """The author of an edit made on the command line."""
+
+
+class PlayKind(StrEnum):
+    """A kind of which a list of plays can consist."""
+
+    MOVIE = Kind.MOVIE
+    EPISODE = Kind.EPISODE
+    TRACK = Kind.TRACK
+
 
 history_app = typer.Typer(no_args_is_help=True, help="List, add, edit and remove plays.")
 library_app = typer.Typer(no_args_is_help=True, help="Show followed, rated, loved, owned and saved items.")
@@ -52,6 +63,11 @@ PlayId = Annotated[int, typer.Argument(metavar="ID", help="ID of a play; see wat
 @history_app.command("list")
 def history_list(
     text: Annotated[str | None, typer.Option(help="Only plays with this text in a title.")] = None,
+    kind: Annotated[PlayKind | None, typer.Option(help="Only films, episodes or tracks.")] = None,
+    in_library: Annotated[
+        str | None, typer.Option("--library", help="Only plays from this library of the server.")
+    ] = None,
+    only: Annotated[Only | None, typer.Option(help="Only plays with an exception, or removed ones.")] = None,
     since: Annotated[str | None, typer.Option(help="From this day or time on, such as 2026-10-01.")] = None,
     limit: Annotated[int, typer.Option(min=1, max=MAX_PAGE_SIZE, help="How many to show.")] = PAGE_SIZE,
     after: Annotated[
@@ -73,7 +89,15 @@ def history_list(
         try:
             found = at.database.ask(
                 lambda connection: list_plays(
-                    connection, limit=limit, after=after, person_name=whose, since=begin, text=text
+                    connection,
+                    limit=limit,
+                    after=after,
+                    person_name=whose,
+                    since=begin,
+                    text=text,
+                    kind=kind,
+                    library=in_library,
+                    only=only,
                 )
             )
         except (ValueError, OverflowError) as error:
