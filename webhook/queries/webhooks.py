@@ -15,7 +15,7 @@ from webhook.domain.event import REASONS, Unreadable
 from webhook.domain.states import WebhookState
 from webhook.people.identities import CLAIMED_BY_ANOTHER, UNNAMED_USER
 from webhook.queries.deliveries import DeliveryJson, deliveries_by_webhook
-from webhook.queues.inbox import CATCH_UP, event_origin
+from webhook.queues.inbox import CATCH_UP, LISTENED_CONTENT_TYPE, event_origin
 from webhook.storage.json_fields import ActionWord, Id, KindWord, Time, WebhookStateWord
 from webhook.storage.json_shapes import EventJson, IdsJson
 from webhook.storage.rows import fetch_first
@@ -82,6 +82,7 @@ class WebhookJson(TypedDict):
     interpreted_at: Time | None
     content_type: str | None
     repaired: SkipJsonSchema[bool]
+    listened: SkipJsonSchema[bool]
     events: list[WebhookEventJson]
 
 
@@ -164,6 +165,7 @@ def webhook_json(row: WebhookRow, deliveries: Sequence[DeliveryJson]) -> Webhook
         "interpreted_at": stamp(row.interpreted_at),
         "content_type": row.content_type,
         "repaired": event_origin(row.content_type) == CATCH_UP,
+        "listened": (row.content_type or "").startswith(LISTENED_CONTENT_TYPE),
         "events": [event_json(event) for event in row.events or []],
     }
     events = shown["events"]

@@ -47,6 +47,7 @@ def in_short(entry: WebhookJson) -> dict[str, Any]:
         "at": entry["received_at"],
         "event": event,
         "explanation": entry["explanation"],
+        "listened": entry["listened"],
     }
 
 
