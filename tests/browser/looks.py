@@ -66,10 +66,10 @@ class Look:
         return f"{self.path} {self.view} {self.scheme}"
 
 
-def small_context(browser: Browser, scale: float = SCALE) -> BrowserContext:
+def small_context(browser: Browser, locale: str = "en-GB", scale: float = SCALE) -> BrowserContext:
     """A browser of its own whose screenshots are small."""
     return browser.new_context(
-        viewport=DESKTOP_VIEW.screen, device_scale_factor=scale, reduced_motion="reduce", locale="en-GB"
+        viewport=DESKTOP_VIEW.screen, device_scale_factor=scale, reduced_motion="reduce", locale=locale
     )
 
 

@@ -9,6 +9,7 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any, cast
 
 import pytest
 from PIL import Image
@@ -42,6 +43,9 @@ PAGES: Mapping[str, Sequence[str]] = {
     "long": (*COMMON, "/library/shows/tvdb:77", "/history/plays/1", "/trace/1"),
     "rtl": (*COMMON, "/library/shows/tvdb:77", "/history/plays/1", "/trace/1"),
 }  # fmt: skip
+LOCALES = {"long": "de-DE"}
+"""Long names are looked at between long words."""
+
 INVITED = "asks-for-a-password"
 STRANGERS = ("/sign-in", f"/welcome/{INVITED}", "/welcome/expired")
 
@@ -75,7 +79,10 @@ class Walk:
 def test_every_page_looks_as_it_did_and_keeps_the_rules(browser: Browser, tmp_path: Path, world: str) -> None:
     walk = Walk()
     everywhere = dict.fromkeys(VIEWS, SCHEMES)
-    with worlds.household(world, tmp_path / "data") as home, signed_in(browser, home) as context:
+    with (
+        worlds.household(world, tmp_path / "data") as home,
+        signed_in(browser, home, LOCALES.get(world, "en-GB")) as context,
+    ):
         page = context.new_page()
         scales = rules.Scales(home.client(cookies=cookies(context))) if world in ("full", "empty") else None
         for path in PAGES[world]:
@@ -93,8 +100,8 @@ def test_every_page_looks_as_it_did_and_keeps_the_rules(browser: Browser, tmp_pa
     assert not differing, "\n".join([*differing, "Are they to look like this? Then: make screenshots-accept"])
 
 
-def signed_in(browser: Browser, home: Household) -> BrowserContext:
-    context = looks.small_context(browser)
+def signed_in(browser: Browser, home: Household, locale: str = "en-GB") -> BrowserContext:
+    context = looks.small_context(browser, locale)
     context.request.get(f"{home.url}/welcome/{worlds.LINK}")
     return context
 
@@ -130,7 +137,7 @@ def test_a_page_that_goes_wrong_is_seen_and_other_drawn_words_are_not(
         looks.save(tmp_path / "kept", "long", kept)
         kept = looks.load(tmp_path / "kept", "long")
         with looks.small_context(browser, scale=1) as finer:
-            finer.add_cookies(context.cookies())
+            finer.add_cookies(cast(Any, context.cookies()))
             by_other_fonts = look_at(finer.new_page(), home)
         seen = {name: look_at(page, home, script) for name, script in MUTANTS.items()}
 
