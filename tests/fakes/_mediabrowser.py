@@ -1,19 +1,17 @@
-"""What the fakes of Jellyfin and Emby have in common: users, and the items each of them has played."""
+"""What the fakes of Jellyfin and Emby have in common: users, items, and what each user's marks of them are."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from typing import Any
+from datetime import datetime
+from typing import Any, ClassVar
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
-from ._server import Fake
-
-Json = dict[str, Any]
+from ._live_sessions import Json, LiveSessions, stamp
 
 ALWAYS = (
     *("Id", "ServerId", "Name", "Type", "SeriesName", "SeriesId", "RunTimeTicks", "UserData", "ExtraType"),
@@ -30,22 +28,24 @@ class Switches:
     legacy: bool = False  # whether a Jellyfin still reads X-Emby-Token
     grouped: bool = False  # whether films come as their collections unless that is declined
     most: int = 1000  # how many items one answer holds at the most
+    version: str = ""  # another than the fake's own; "10.8.13" and "12.0.0" differ in what a start does
+    sorts: bool = True  # whether the order that is asked for is kept
 
 
-class MediaBrowser(Fake):
+class MediaBrowser(LiveSessions):
     """The server. Fill it with `play`, which takes an item as the webhook of its play describes it."""
 
     switches: Switches
     server_id: str
     server_name: str
     always: tuple[str, ...]
-    dated: str | None = None  # the field by which the date of the latest play is asked for
+    gated: ClassVar[
+        Mapping[str, str]
+    ] = {}  # what of a user's marks is left out or 0 unless it is asked for by a field
 
     def __init__(self, **switches: Any) -> None:
         super().__init__()
         self.switches = Switches(**switches)
-        self.users: dict[str, str] = {}
-        self.played: dict[str, dict[str, Json]] = {}
         self.pictures: dict[tuple[str, str], bytes] = {}  # by item and kind, Primary or Backdrop
 
     def state(self) -> Json:
@@ -54,23 +54,22 @@ class MediaBrowser(Fake):
     def play(self, user_id: str, user: str, dto: Mapping[str, Any], at: datetime | None) -> None:
         """A user has played an item; of an earlier play only the count stays."""
         self.users[user_id] = user
-        items = self.played.setdefault(user_id, {})
-        count = items[dto["Id"]]["UserData"]["PlayCount"] if dto["Id"] in items else 0
-        data: Json = {"Played": True, "PlayCount": count + 1, "PlaybackPositionTicks": 0, "IsFavorite": False}
+        data = self.add(user_id, dto)["UserData"]
+        data |= {"Played": True, "PlayCount": data["PlayCount"] + 1, "PlaybackPositionTicks": 0}
         if at is not None:
-            data["LastPlayedDate"] = f"{at.astimezone(UTC):%Y-%m-%dT%H:%M:%S.%f}0Z"
-        items[dto["Id"]] = {**dto, "UserData": data}
+            data["LastPlayedDate"] = stamp(at)
 
     # ---
 
     def routes(self) -> list[BaseRoute]:
         table: list[tuple[str, Callable[[Request], Response]]] = [
             ("/System/Info", self.system),
+            ("/Sessions", self.show_sessions),
             ("/Users", self.show_users),
             (self.path(), self.items),
             ("/Items/{id}/Images/{kind}", self.picture),
         ]
-        return [Route(path, self.door(handler)) for path, handler in table]
+        return [*(Route(path, self.door(handler)) for path, handler in table), self.live_control()]
 
     def path(self) -> str:
         raise NotImplementedError
@@ -88,7 +87,7 @@ class MediaBrowser(Fake):
         return endpoint
 
     def system(self, request: Request) -> Response:
-        return JSONResponse({"ServerName": self.server_name, "Id": self.server_id, "Version": "1"})
+        return JSONResponse({"ServerName": self.server_name, "Id": self.server_id, "Version": self.version})
 
     def show_users(self, request: Request) -> Response:
         found = [{"Name": name, "Id": key, "ServerId": self.server_id} for key, name in self.users.items()]
@@ -96,10 +95,11 @@ class MediaBrowser(Fake):
 
     def items(self, request: Request) -> Response:
         asked = {name.lower(): value for name, value in request.query_params.items()}
-        kinds = asked.get("includeitemtypes", "").split(",")
-        found = [item for item in self.played.get(self.whose(request), {}).values() if item["Type"] in kinds]
-        found.sort(key=played_at, reverse=asked.get("sortorder") == "Descending")
-        start, limit = int(asked.get("startindex", 0)), min(int(asked["limit"]), self.switches.most)
+        found = [item for item in self.items_of(self.whose(request)) if is_wanted(item, asked)]
+        if self.switches.sorts:
+            found.sort(key=played_at, reverse=asked.get("sortorder") == "Descending")
+        start = int(asked.get("startindex", 0))
+        limit = min(int(asked.get("limit", self.switches.most)), self.switches.most)
         shown = [self.shown(item, asked) for item in found[start : start + limit]]
         return JSONResponse({"Items": shown, "TotalRecordCount": len(found), "StartIndex": start})
 
@@ -112,13 +112,33 @@ class MediaBrowser(Fake):
             return {"Id": "b0" * 16, "Name": "A Collection", "Type": "BoxSet"}
         fields = asked.get("fields", "").split(",")
         made = {name: value for name, value in item.items() if name in (*self.always, *fields)}
-        if self.dated is not None and self.dated not in fields:
-            made["UserData"] = {
-                name: value for name, value in item["UserData"].items() if name != "LastPlayedDate"
-            }
+        data = dict(item["UserData"])
+        for field, name in self.gated.items():
+            if field not in fields:
+                data = {**data, "PlayCount": 0} if name == "PlayCount" else without(data, name)
+        made["UserData"] = data
         return made
 
 
 def played_at(item: Json) -> str:
     date: str = item["UserData"].get("LastPlayedDate", "")
     return date
+
+
+def without(data: Mapping[str, Any], left_out: str) -> Json:
+    return {name: value for name, value in data.items() if name != left_out}
+
+
+def is_wanted(item: Json, asked: Mapping[str, str]) -> bool:
+    """Whether an item meets the filters that these servers know; what they do not know is ignored."""
+    if "ids" in asked:
+        return item["Id"] in asked["ids"].split(",")
+    filters, data = asked.get("filters", "").split(","), item["UserData"]
+    played = "IsPlayed" in filters or asked.get("isplayed") == "true"
+    favourite = "IsFavorite" in filters or asked.get("isfavorite") == "true"
+    kinds = asked.get("includeitemtypes", "").split(",")
+    return (
+        item["Type"] in kinds
+        and (data["Played"] or not played)
+        and (data.get("IsFavorite", False) or not favourite)
+    )

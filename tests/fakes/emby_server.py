@@ -1,9 +1,12 @@
-"""An Emby on loopback, as far as it is asked for what was played: https://dev.emby.media/reference/RestAPI.html
+"""An Emby on loopback, as far as it is asked for what is and was played: https://dev.emby.media/reference/RestAPI.html
 
 `python -m tests.fakes.emby_server --port 0` runs it alone, empty.
 """
 
 from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import ClassVar
 
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
@@ -16,7 +19,11 @@ class EmbyServer(MediaBrowser):
     server_id = "e1" * 16
     server_name = "Loft"
     always = ALWAYS
-    dated = "UserDataLastPlayedDate"
+    gated: ClassVar[Mapping[str, str]] = {
+        "UserDataLastPlayedDate": "LastPlayedDate",
+        "UserDataPlayCount": "PlayCount",
+    }
+    own_version = "4.9.1.80"
 
     def path(self) -> str:
         return "/Users/{user}/Items"

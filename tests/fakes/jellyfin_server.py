@@ -1,4 +1,4 @@
-"""A Jellyfin on loopback, as far as it is asked for what was played: https://api.jellyfin.org
+"""A Jellyfin on loopback, as far as it is asked for what is and was played: https://api.jellyfin.org
 
 `python -m tests.fakes.jellyfin_server --port 0` runs it alone, empty.
 """
@@ -15,6 +15,7 @@ from ._server import main
 class JellyfinServer(MediaBrowser):
     server_id = "a0" * 16
     server_name = "Cellar"
+    own_version = "10.11.5"
     always = (*ALWAYS, "ProductionYear")
 
     def path(self) -> str:

@@ -5,7 +5,7 @@
 `hasty` makes pauses short (HASTY_TIMEOUT, HASTY_GATEWAY, HASTY_LIVE, HASTY_LEASE and HASTY_LANE in its environment are seconds). The real ones are minutes (5 s and doubling after a failure, 60 s where it
 is open whether a call was recorded, 5 min after a 429): right towards a tracker, too long to wait for
 in a test. `hold_settlements`, `hold_intake` and `hold_lanes` stand still at a point, for a kill that
-meets exactly that. The others are mistakes, made on purpose, by which
+meets exactly that. `quick_looks` looks at media servers many times a second. The others are mistakes, made on purpose, by which
 a test shows that it would find them.
 """
 
@@ -139,6 +139,16 @@ def blind() -> None:
     lanes.delivery_of = lambda row, now: replace(told(row, now), unsure=False)
 
 
+def quick_looks() -> None:
+    """Servers are looked at many times a second, and a line that broke is opened again at once."""
+    from webhook.pipeline import listener
+    from webhook.servers._mediabrowser import listening, viewings
+
+    vars(listening).update(BUSY_PAUSE=0.05, IDLE_PAUSE=0.05)
+    vars(viewings).update(MISS_TIME=timedelta(seconds=0.1), SETTLE=timedelta(seconds=0.2))
+    vars(listener).update(MIN_PAUSE=0.1, MAX_PAUSE=0.2)
+
+
 ALTERATIONS: dict[str, Callable[[], None]] = {
     made.__name__: made
     for made in (
@@ -150,6 +160,7 @@ ALTERATIONS: dict[str, Callable[[], None]] = {
         synced_now_and_then,
         acknowledge_first,
         blind,
+        quick_looks,
     )
 }
 

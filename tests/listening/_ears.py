@@ -6,14 +6,15 @@ import copy
 from typing import Any
 
 from webhook.domain.event import Event, Ignored
-from webhook.sources import plex
+from webhook.sources import modules
 from webhook.sources._listened import Statement
 
 
 class Ears:
-    """An audience of a server."""
+    """An audience of a server, whose statements are read by its source."""
 
-    def __init__(self) -> None:
+    def __init__(self, source: str = "plex") -> None:
+        self.source = modules()[source]
         self.told: list[Statement] = []
         self.memory: dict[str, Any] = {}
         self.connections = 0
@@ -32,6 +33,6 @@ class Ears:
 
     @property
     def events(self) -> list[Event]:
-        """What a Plex server said, as its source reads it."""
-        found = [plex.parse(one.to_json(), one.at) for one in self.told]
+        """What the server said, as its source reads it."""
+        found = [self.source.parse(one.to_json(), one.at) for one in self.told]
         return [event for events in found if not isinstance(events, Ignored) for event in events]

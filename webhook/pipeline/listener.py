@@ -210,6 +210,9 @@ class Listener:
 
 
 async def end_task(task: asyncio.Task[None]) -> None:
-    task.cancel()
+    """Cancel a task until it has ended: on Python 3.11 `wait_for` swallows a cancellation that meets its result."""
+    while not task.done():
+        task.cancel()
+        await asyncio.wait({task}, timeout=1)
     with contextlib.suppress(asyncio.CancelledError, Exception):
-        await task
+        task.result()

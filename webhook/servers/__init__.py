@@ -88,7 +88,7 @@ class Listenable(Protocol):
     async def listen(self, audience: Audience) -> None:
         """Listen over one connection until it ends; raises Retry where it broke off and Dead where it was refused.
 
-        A new connection begins anew: nothing is known of what was playing before it.
+        Nothing is made up of what happened before a connection, or between two that lie minutes apart.
         """
         ...
 

@@ -85,9 +85,10 @@ async def get_json(
     path: str,
     params: Mapping[str, str] | None = None,
     headers: Mapping[str, str] | None = None,
+    most: int = MAX_ANSWER,
 ) -> Any:
     """The JSON that a server answers a GET with; raises Retry where none came, and Dead where it refuses."""
-    response = await send(http, address, path, params, headers)
+    response = await send(http, address, path, params, headers, most)
     if not response.is_success:
         raise address.rejection(response.status_code, response.headers, excerpt(response))
     return read_json(address, response)

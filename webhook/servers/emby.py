@@ -1,6 +1,6 @@
 """Emby: https://dev.emby.media/reference/RestAPI.html
 
-It knows the latest play of each item only (see `_mediabrowser`).
+It is listened to by its sessions, and knows the latest play of each item only (see `_mediabrowser`).
 """
 
 from __future__ import annotations

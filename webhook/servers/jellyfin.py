@@ -1,7 +1,7 @@
 """Jellyfin: https://api.jellyfin.org
 
-It knows the latest play of each item only (see `_mediabrowser`); every play is known to its Playback
-Reporting plugin, which is not asked.
+It is listened to by its sessions, and knows the latest play of each item only (see `_mediabrowser`); every play
+is known to its Playback Reporting plugin, which is not asked.
 """
 
 from __future__ import annotations

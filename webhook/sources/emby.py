@@ -1,4 +1,7 @@
-"""Emby: https://emby.media/support/articles/Webhooks.html"""
+"""Emby: https://emby.media/support/articles/Webhooks.html
+
+What the server says while it is listened to is in `_sessions`.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,8 @@ from typing import Any, TypedDict, cast
 
 from webhook.domain import values
 from webhook.domain.event import Action, Event, Ignored, Item, Unreadable
-from webhook.sources import _dto, _shared
+from webhook.sources import _dto, _sessions, _shared
+from webhook.sources._listened import read_statement
 
 
 class EmbyPayload(TypedDict, total=False):
@@ -44,6 +48,8 @@ TESTS = frozenset(("system.notificationtest", "system.webhooktest"))
 
 
 def parse(payload: Mapping[str, Any], received_at: datetime) -> list[Event] | Ignored:
+    if (statement := read_statement(payload, received_at)) is not None:
+        return _sessions.events_of(statement)
     name = values.text(payload.get("Event"))
     if name is None:
         raise Unreadable(

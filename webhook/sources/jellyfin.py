@@ -1,7 +1,8 @@
 """Jellyfin, with its Webhook plugin: https://github.com/jellyfin/jellyfin-plugin-webhook
 
 Read too: the unofficial plugin, https://github.com/shemanaev/jellyfin-plugin-webhooks, and the
-templates that people paste for other programs, which imitate it or Plex.
+templates that people paste for other programs, which imitate it or Plex. What the server says while it is
+listened to is in `_sessions`.
 """
 
 from __future__ import annotations
@@ -14,7 +15,8 @@ from typing import Any, TypedDict
 
 from webhook.domain import values
 from webhook.domain.event import Action, Event, Ignored, Item, Unreadable
-from webhook.sources import _dto, _plexlike
+from webhook.sources import _dto, _plexlike, _sessions
+from webhook.sources._listened import read_statement
 from webhook.sources._shared import PLEX_ACTIONS, not_after_receipt
 
 
@@ -107,6 +109,8 @@ DTO_KEYS: Mapping[str, str] = {
 
 
 def parse(payload: Mapping[str, Any], received_at: datetime) -> list[Event] | Ignored:
+    if (statement := read_statement(payload, received_at)) is not None:
+        return _sessions.events_of(statement)
     cleaned = _clean(payload)
     for key, reader in READERS.items():
         if key in cleaned:

@@ -8,17 +8,19 @@ like a viewing. What was marked without a date is left out, for nobody knows whe
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, ClassVar
 
 import httpx
 
+from webhook.client import MAX_ANSWER
 from webhook.domain import values
 from webhook.domain.event import Action, Episode, Event, Ignored, Item, Movie, Track
-from webhook.servers import Found, ServerItem
+from webhook.servers import Audience, CallMeter, Found, ServerItem
 from webhook.servers._http import JsonRow, ServerAddress, get_json, get_picture
+from webhook.servers._mediabrowser.listening import Listening
 from webhook.sources import _dto
 
 ITEMS_PER_CALL = 100
@@ -27,6 +29,7 @@ ITEMS_PER_CALL = 100
 PAGE_OVERLAP = 10
 """Items by which pages overlap: an item played meanwhile moves to the end and shifts the others."""
 
+MAX_SESSIONS_SIZE = 8 * 1024 * 1024
 PICTURES = (("Primary", 720), ("Backdrop", 1280))
 """The kinds of pictures that are asked for, and the width of each."""
 
@@ -65,6 +68,11 @@ class MediaBrowser:
         self.http = http
         self.address = address
         self.headers = headers
+        self.calls = CallMeter()
+        self.listening = Listening(self)
+
+    async def listen(self, audience: Audience) -> None:
+        await self.listening.run(audience)
 
     def items_of(self, user_id: str) -> tuple[str, dict[str, str]]:
         """The path and the parameters that name one user's items."""
@@ -140,6 +148,23 @@ class MediaBrowser:
         path, params = f"/Items/{key}/Images/{kind}", {"maxWidth": str(width)}
         return await get_picture(self.http, self.address, path, params, self.headers)
 
+    async def sessions(self) -> list[Any]:
+        """Everything that is open on the server, playing or not."""
+        found = await self.get("/Sessions", most=MAX_SESSIONS_SIZE)
+        if not isinstance(found, list):
+            raise self.address.wrong_answer(
+                f"{self.label} answered without a list of sessions", str(found)[:500]
+            )
+        return found
+
+    async def items_by_key(self, user_id: str, keys: Sequence[str]) -> dict[str, JsonRow]:
+        """These items with a user's own marks; one that is not there, or not to be seen by them, is absent."""
+        path, own = self.items_of(user_id)
+        params = {"Ids": ",".join(keys), "Fields": self.fields, "EnableUserData": "true", **own}
+        answer = values.mapping(await self.get(path, {**params, "EnableImages": "false"}))
+        found = {values.hex_id(row.get("Id")): row for row in values.objects(answer.get("Items"))}
+        return {key: found[key] for key in keys if key in found}
+
     async def system(self) -> JsonRow:
         found = values.mapping(await self.get("/System/Info"))
         if values.text(found.get("Id")) is None:
@@ -148,8 +173,9 @@ class MediaBrowser:
             )
         return found
 
-    async def get(self, path: str, params: Mapping[str, str] | None = None) -> Any:
-        return await get_json(self.http, self.address, path, params, self.headers)
+    async def get(self, path: str, params: Mapping[str, str] | None = None, most: int = MAX_ANSWER) -> Any:
+        self.calls.count()
+        return await get_json(self.http, self.address, path, params, self.headers, most)
 
 
 def played_at(row: JsonRow) -> datetime | None:

@@ -18,6 +18,7 @@ from webhook.domain import values
 from webhook.domain.event import Action, Ignored
 from webhook.domain.outcome import Dead, Undelivered
 from webhook.servers import Audience
+from webhook.servers._tasks import run_together
 from webhook.servers.plex.alerts import Alert, read_frame
 from webhook.servers.plex.api import Forbidden, Json, PlexApi
 from webhook.servers.plex.polling import Poller
@@ -265,16 +266,3 @@ def is_of(row: Json | None, alert: Alert) -> bool:
 def is_beyond(ended: Ended, threshold: int) -> bool:
     length = ended.session.duration_ms
     return bool(length and ended.position_ms and 100 * ended.position_ms >= threshold * length)
-
-
-async def run_together(*parts: Any) -> None:
-    """Run until the first of these ends, and raise what it raised."""
-    tasks = [asyncio.ensure_future(part) for part in parts]
-    try:
-        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-        for task in done:
-            task.result()
-    finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)

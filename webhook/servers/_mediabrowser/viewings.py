@@ -1,0 +1,189 @@
+"""Viewings: what follows from one look at a server's sessions after another. Pure.
+
+A look that misses a session proves nothing; a second one some seconds later ends it at its last position. A play that
+began and ended between two looks was not seen, and none is made up.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from webhook.domain.event import Action
+from webhook.servers._mediabrowser.sessions import Key, Playing
+
+SETTLE = timedelta(seconds=5)
+"""How long a state holds before another is told: players pause while they buffer and seek."""
+
+PROGRESS_INTERVAL = timedelta(minutes=1)
+MISS_TIME = timedelta(seconds=2)
+"""The least time between the first look that misses a session and the one that ends it."""
+
+STALE_TIME = timedelta(seconds=30)
+"""How long the position of the item before may be shown for the next one of the same session."""
+
+MAX_GAP = timedelta(minutes=5)
+"""The time without a look after which nothing of before is gone on with; a server ends a silent session then too."""
+
+ENDED_TIME = timedelta(minutes=2)
+MAX_PERCENT = 105
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Occurrence:
+    """An action that follows, with the state of the session that it is of."""
+
+    action: Action
+    at: datetime
+    playing: Playing
+    position_ms: int | None = None
+
+
+@dataclass(kw_only=True, slots=True)
+class SessionViewing:
+    """One person's viewing of an item in a session. `is_paused` is what was told last, `changed_at` since when it differs."""
+
+    playing: Playing
+    seen_at: datetime
+    told_at: datetime | None = None
+    is_paused: bool = False
+    changed_at: datetime | None = None
+    progress_at: datetime | None = None
+    progress_ms: int | None = None
+    position_ms: int | None = None
+    missed_at: datetime | None = None
+    stale_ms: int | None = None
+    stale_until: datetime | None = None
+
+    def see(self, playing: Playing, now: datetime) -> None:
+        """Take in a look, and its position where that can be one of this item."""
+        self.playing, self.seen_at, self.missed_at = playing, now, None
+        position = playing.position_ms
+        if position is not None and self.is_sane(position, now):
+            self.position_ms = position
+
+    def is_sane(self, position_ms: int, now: datetime) -> bool:
+        length = self.playing.duration_ms
+        if length is not None and 100 * position_ms > MAX_PERCENT * length:
+            return False
+        if self.stale_ms is not None and self.stale_until is not None and now < self.stale_until:
+            if position_ms >= self.stale_ms:
+                return False
+            self.stale_ms = None
+        return True
+
+    def step(self, action: Action, at: datetime) -> Occurrence:
+        return Occurrence(action=action, at=at, playing=self.playing, position_ms=self.position_ms)
+
+
+@dataclass(kw_only=True, slots=True)
+class Viewings:
+    """Everybody's viewings on one server."""
+
+    looked_at: datetime | None = None
+    _open: dict[Key, SessionViewing] = field(default_factory=dict)
+    _ended: dict[tuple[str, str], datetime] = field(default_factory=dict)
+
+    @property
+    def is_any(self) -> bool:
+        return bool(self._open)
+
+    def look(self, playing: Sequence[Playing], now: datetime) -> list[Occurrence]:
+        """Take in all that is played now; the steps that follow."""
+        if self.looked_at is not None and now - self.looked_at > MAX_GAP:
+            self._open.clear()
+        self.looked_at = now
+        steps, left = self.close_absent(playing, now)
+        for one in playing:
+            viewing = self._open.get(one.key)
+            if viewing is None:
+                viewing = self._open[one.key] = self.open(one, left.get((one.session, one.user_id)), now)
+            viewing.see(one, now)
+            steps += self.follow(viewing, now)
+        return steps
+
+    def open(self, one: Playing, before: SessionViewing | None, now: datetime) -> SessionViewing:
+        """A new viewing; until the player reports of it, its session may show the position of the one before."""
+        stale = before.position_ms if before is not None else None
+        return SessionViewing(playing=one, seen_at=now, stale_ms=stale, stale_until=now + STALE_TIME)
+
+    def close_absent(
+        self, playing: Iterable[Playing], now: datetime
+    ) -> tuple[list[Occurrence], dict[tuple[str, str], SessionViewing]]:
+        """End what is no longer played; also returns those whose session already plays something else."""
+        keys = {one.key for one in playing}
+        busy = {(one.session, one.user_id) for one in playing}
+        steps, left = [], {}
+        for key, viewing in list(self._open.items()):
+            if key in keys:
+                continue
+            here = (viewing.playing.session, viewing.playing.user_id)
+            viewing.missed_at = viewing.missed_at or now
+            if here in busy:
+                left[here] = viewing
+            if here in busy or now - viewing.missed_at >= MISS_TIME:
+                steps += self.end(viewing)
+        return steps, left
+
+    def end(self, viewing: SessionViewing) -> list[Occurrence]:
+        """End a viewing when it was seen last; nothing is said of one that was never seen playing."""
+        del self._open[viewing.playing.key]
+        if viewing.told_at is None or not viewing.playing.is_tracked:
+            return []
+        self._ended[(viewing.playing.user_id, viewing.playing.item_id)] = viewing.seen_at
+        return [viewing.step(Action.STOP, viewing.seen_at)]
+
+    def follow(self, viewing: SessionViewing, now: datetime) -> list[Occurrence]:
+        """Follow a viewing that goes on."""
+        paused = viewing.playing.is_paused
+        if viewing.told_at is None:
+            return [] if paused else self.begin(viewing, now)
+        if not viewing.playing.is_tracked:
+            return []
+        if paused == viewing.is_paused:
+            viewing.changed_at = None
+            return [] if paused else self.progress(viewing, now)
+        viewing.changed_at = viewing.changed_at or now
+        return self.change(viewing, now)
+
+    def begin(self, viewing: SessionViewing, now: datetime) -> list[Occurrence]:
+        viewing.told_at = viewing.progress_at = now
+        viewing.progress_ms = viewing.position_ms
+        return [viewing.step(Action.START, now)]
+
+    def change(self, viewing: SessionViewing, now: datetime) -> list[Occurrence]:
+        """Say that it was paused or goes on, once the state before has held long enough."""
+        assert viewing.told_at is not None
+        assert viewing.changed_at is not None
+        if now - viewing.told_at < SETTLE or now - viewing.changed_at < MISS_TIME:
+            return []
+        at, viewing.is_paused = viewing.changed_at, viewing.playing.is_paused
+        viewing.told_at, viewing.changed_at = now, None
+        viewing.progress_at, viewing.progress_ms = now, viewing.position_ms
+        return [viewing.step(Action.PAUSE if viewing.is_paused else Action.RESUME, at)]
+
+    def progress(self, viewing: SessionViewing, now: datetime) -> list[Occurrence]:
+        """Say how far it is, at most once a minute, and only where it has moved."""
+        assert viewing.progress_at is not None
+        moved = viewing.position_ms is not None and viewing.position_ms != viewing.progress_ms
+        if not moved or now - viewing.progress_at < PROGRESS_INTERVAL:
+            return []
+        viewing.progress_at, viewing.progress_ms = now, viewing.position_ms
+        return [viewing.step(Action.PROGRESS, now)]
+
+    def leave(self) -> list[Occurrence]:
+        """How far it is that plays, before the server is lost sight of."""
+        steps = []
+        for viewing in self._open.values():
+            told = viewing.told_at is not None and viewing.playing.is_tracked and not viewing.is_paused
+            if told and viewing.position_ms is not None and viewing.position_ms != viewing.progress_ms:
+                viewing.progress_at, viewing.progress_ms = viewing.seen_at, viewing.position_ms
+                steps.append(viewing.step(Action.PROGRESS, viewing.seen_at))
+        return steps
+
+    def covers(self, user_id: str, item_id: str, now: datetime) -> bool:
+        """True while this person plays the item, and until its end has been told for a while."""
+        self._ended = {key: at for key, at in self._ended.items() if now - at <= ENDED_TIME}
+        is_open = any((user_id, item_id) == (key[2], key[1]) for key in self._open)
+        return is_open or (user_id, item_id) in self._ended
