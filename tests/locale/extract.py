@@ -19,7 +19,7 @@ Found = tuple[int, str | None, str | tuple[str, ...], list[str]]
 MARKS = frozenset({"texts"})
 SPOKEN = frozenset({
     "AccountError", "Bad", "BackupError", "CheckResult", "Damaged", "Dead", "Done", "Field", "Invalid", "InvalidPassword",
-    "Mark", "NoBackfill", "NoDate", "NoEdit", "NoMatch", "NoRoom", "Notice", "Parked", "PeopleError", "Problem", "Refusal",
+    "Mark", "NoBackfill", "NoDate", "NoEdit", "NoMatch", "NoRoom", "Notice", "Ownership", "Parked", "PeopleError", "Problem", "Refusal",
     "Refused", "Retry", "SettingsError", "SignInFailed", "Skip", "Snooze", "TooLarge", "TooMany", "Unavailable",
     "Unmatched", "Unreadable", "UnreadableSecret", "UnverifiedSettings", "Unusable", "Wrong", "NotRedacted", "Setting",
     "die_of", "found_or", "park_as", "retry_later", "slow_down", "snooze_for", "require_worker", "wrong_answer", "wrong",
@@ -61,12 +61,20 @@ def extract_python(file: BinaryIO, keywords: Any, comment_tags: Any, options: An
     for node in ast.walk(ast.parse(file.read())):
         if isinstance(node, ast.Call):
             yield from texts_of_call(node)
-        elif isinstance(node, ast.Assign) and any(name_of(target) in NAMES for target in node.targets):
+        elif (
+            isinstance(node, ast.Assign | ast.AnnAssign)
+            and node.value
+            and NAMES.intersection(targets_of(node))
+        ):
             yield from texts_within(node.value)
         elif isinstance(node, HANDED_ON) and isinstance(
             node.value, (ast.Constant, ast.JoinedStr, ast.IfExp, ast.BoolOp)
         ):
             yield from (one for one in texts_within(node.value) if is_sentence(str(one[2])))
+
+
+def targets_of(node: ast.Assign | ast.AnnAssign) -> list[str]:
+    return [name_of(target) for target in (node.targets if isinstance(node, ast.Assign) else [node.target])]
 
 
 def texts_of_call(call: ast.Call) -> Iterator[Found]:
@@ -90,7 +98,9 @@ def texts_within(node: ast.expr) -> Iterator[Found]:
     """The texts of a value: itself, or what a table, a list, a choice or a call in it holds."""
     if isinstance(node, (ast.Constant, ast.JoinedStr)):
         text = text_of(node)
-        if any(letter.isalpha() for letter in FIELD.sub("", re.sub(r"%\(\w+\)s", "", text))):
+        if not text.startswith("/") and any(
+            letter.isalpha() for letter in FIELD.sub("", re.sub(r"%\(\w+\)s", "", text))
+        ):
             yield node.lineno, None, text, []
         return
     if isinstance(node, ast.Dict):

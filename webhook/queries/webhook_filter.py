@@ -14,8 +14,9 @@ from webhook.queries.deliveries import is_waiting
 from webhook.queues.parking import is_stuck
 from webhook.storage.json_shapes import EventJson
 from webhook.storage.tables import account, delivery, webhook
+from webhook.texts import texts
 
-OUTCOMES = {"needs_you": "needs you", "failed": "failed", "waiting": "waiting"}
+OUTCOMES = texts({"needs_you": "needs you", "failed": "failed", "waiting": "waiting"})
 """What may have become of a webhook that is not all well, in words."""
 
 STATES_OF_OUTCOME: dict[str, tuple[WebhookState, ...]] = {

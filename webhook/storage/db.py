@@ -16,6 +16,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
@@ -104,7 +105,9 @@ class Database:
 
     async def read(self, question: Callable[[Connection], R]) -> R:
         """The result of `question`, on a connection that cannot write."""
-        return await asyncio.get_running_loop().run_in_executor(self._readers, self.ask, question)
+        return await asyncio.get_running_loop().run_in_executor(
+            self._readers, copy_context().run, self.ask, question
+        )
 
     async def read_until(
         self, question: Callable[[Connection], R], holds: Callable[[R], bool], seconds: float
@@ -130,7 +133,9 @@ class Database:
 
     async def read_first(self, question: Callable[[Connection], R]) -> R:
         """As `read`, for incoming webhooks, which do not queue behind pages."""
-        return await asyncio.get_running_loop().run_in_executor(self._door, self.ask, question)
+        return await asyncio.get_running_loop().run_in_executor(
+            self._door, copy_context().run, self.ask, question
+        )
 
     # --- from a write job
 

@@ -29,6 +29,7 @@ LANGUAGES: Mapping[str, str] = {ENGLISH: "English", "de": "Deutsch"}
 LANGUAGE: ContextVar[str] = ContextVar("language", default=ENGLISH)
 """The language of the page that is being answered."""
 
+SENTENCE_END = re.compile(r"(?<=[.?!]) (?=[A-Z])")
 PLACEHOLDER = re.compile(r"%\((\w+)\)s")
 MAX_REMEMBERED = 4096
 MIN_LETTERS = 6
@@ -146,9 +147,20 @@ def translate_to(language: str, text: str, depth: int) -> str:
             if depth:
                 values = {name: translate_to(language, value, depth - 1) for name, value in values.items()}
             return translation % values
+    return translate_parts(language, text, depth)
+
+
+def translate_parts(language: str, text: str, depth: int) -> str:
+    """A text that is known without its full stop, without its capital, or sentence by sentence; else as it is."""
+    sentences = SENTENCE_END.split(text)
+    if len(sentences) > 1:
+        return " ".join(translate_to(language, sentence, depth) for sentence in sentences)
     if text.endswith("."):
-        bare = translate_to(language, text[:-1], depth)
-        return text if bare == text[:-1] else f"{bare}."
+        return f"{translate_to(language, text[:-1], depth)}."
+    if text[:1].isupper() and not text[1:2].isupper():
+        bare = f"{text[0].lower()}{text[1:]}"
+        found = translate_to(language, bare, depth)
+        return text if found == bare else f"{found[:1].upper()}{found[1:]}"
     return text
 
 

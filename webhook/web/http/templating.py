@@ -276,6 +276,15 @@ def hour(stamped: str) -> str:
     return datetime.fromisoformat(stamped).astimezone(ZONE.get()).strftime("%H:%M")
 
 
+WORDS = texts(
+    (
+        "movie", "track", "season", "show", "playing", "following", "archived", "for later", "removed",
+        "redated", "corrected", "merged", "reassigned", "restored", "added", "signed out", "vip required",
+        "account limit", "account locked", "app deleted", "service closed", "everything", "nothing",
+    )
+)  # fmt: skip
+"""Kinds, states and edits that pages show by their name."""
+
 UNTITLED = texts({"movie": "untitled film", "track": "untitled track", "show": "untitled show"})
 
 
@@ -286,7 +295,7 @@ def item_title(entry: Mapping[str, Any]) -> str:
         named = " \N{EN DASH} ".join(part for part in (head(entry), title) if part)
         return named or gettext("untitled episode")
     if artist := entry.get("artist"):
-        title = f"{artist} \N{EN DASH} {title}"
+        title = " \N{EN DASH} ".join(part for part in (artist, title) if part)
     named = title or gettext(UNTITLED.get(entry.get("kind") or "", "untitled item"))
     return f"{named} ({year})" if year else named
 

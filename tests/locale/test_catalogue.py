@@ -1,0 +1,66 @@
+"""Each catalogue has every text of pages and code, translated, with the same values in it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from tests.locale.update import bring_up_to_date, collect
+from webhook.web.http import language
+from webhook.web.http.language import ENGLISH, LANGUAGES, PLACEHOLDER, path_of_catalogue, read_catalogue
+
+TRANSLATED = [name for name in LANGUAGES if name != ENGLISH]
+TAG = re.compile(r"</?\w+[^>]*>")
+EDGES = re.compile(r"^\s*|\s*$")
+
+
+def pairs(name: str) -> Iterator[tuple[str, str]]:
+    """Each text of a catalogue with its translation, plurals one by one."""
+    for message in read_catalogue(name):
+        if isinstance(message.id, str):
+            if message.id:
+                yield message.id, message.string
+        else:
+            yield from zip(message.id, message.string, strict=True)
+
+
+@pytest.mark.parametrize("name", TRANSLATED)
+def test_it_has_the_texts_that_there_are(name: str) -> None:
+    written = bring_up_to_date(name, collect())
+
+    assert written == path_of_catalogue(name).read_bytes(), "run: make texts"
+
+
+@pytest.mark.parametrize("name", TRANSLATED)
+def test_all_of_it_is_translated(name: str) -> None:
+    catalogue: Any = read_catalogue(name)
+
+    assert [text for text, translation in pairs(name) if not translation] == []
+    assert [message.id for message in catalogue if message.fuzzy and message.id] == []
+
+
+@pytest.mark.parametrize("name", TRANSLATED)
+def test_a_translation_has_the_values_and_the_tags_of_its_text(name: str) -> None:
+    for text, translation in pairs(name):
+        for part in (PLACEHOLDER, TAG):
+            assert sorted(set(part.findall(text))) == sorted(set(part.findall(translation))), text
+        assert text.count("<a>") == translation.count("<a>"), text
+        assert EDGES.findall(text) == EDGES.findall(translation), text
+
+
+@pytest.mark.parametrize("name", TRANSLATED)
+def test_a_sentence_of_the_code_is_recognised_whatever_is_in_it(name: str) -> None:
+    for message in read_catalogue(name):
+        spoken = any(place.endswith(".py") for place, _ in message.locations)
+        if not isinstance(message.id, str) or not spoken or not PLACEHOLDER.search(message.id):
+            continue
+        rest = PLACEHOLDER.sub("", message.id)
+        if sum(letter.isalpha() for letter in rest) < language.MIN_LETTERS:
+            continue
+        values = {place: f"⟨{place}⟩" for place in PLACEHOLDER.findall(message.id)}
+        said = language.translate_to(name, message.id % values, 0)
+        assert all(value in said for value in values.values()), message.id
+        assert said != message.id % values or message.string == message.id, message.id
