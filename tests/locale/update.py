@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tomllib
+from functools import cache
 from io import BytesIO
 from pathlib import Path
 
@@ -28,6 +29,7 @@ msgstr ""
 KEYWORDS = {"_": None, "gettext": None, "ngettext": (1, 2), "pgettext": ((1, "c"), 2)}
 
 
+@cache
 def collect() -> Catalog:
     """The texts of templates and code, in the order of the alphabet."""
     with (ROOT / "pyproject.toml").open("rb") as file:
