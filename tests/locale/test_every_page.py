@@ -41,7 +41,7 @@ VOID = frozenset(
     {"area", "base", "br", "col", "hr", "img", "input", "link", "meta", "use", "wbr", "path", "rect", "stop"}
 )
 WORD = re.compile(r"[^\W\d_]{2,}")
-MOST_OF_ONE = 60
+MOST_OF_ONE = 40
 """How many addresses of one page are drawn; rows of every state come before rows of every shape."""
 
 

@@ -276,7 +276,7 @@ def hour(stamped: str) -> str:
     return datetime.fromisoformat(stamped).astimezone(ZONE.get()).strftime("%H:%M")
 
 
-WORDS = texts(
+NAMES_OF_CODES = texts(
     (
         "movie", "track", "season", "show", "playing", "following", "archived", "for later", "removed",
         "redated", "corrected", "merged", "reassigned", "restored", "added", "signed out", "vip required",
