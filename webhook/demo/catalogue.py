@@ -6,10 +6,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date, timedelta
 from functools import cached_property
-from typing import Any
+from typing import TypedDict
 
 from webhook.domain.event import Episode, Ids, Movie, Track
 from webhook.lookups import ListedEpisode
+from webhook.storage.json_shapes import IdsJson
 
 FIRST_ID = 99_000_000
 """Far above the ids that services give, so that no link and no lookup finds anything real."""
@@ -238,19 +239,53 @@ ALBUMS = tuple(
 # --- for a fake tracker
 
 
-def trakt_catalogue() -> dict[str, Any]:
+class FilmJson(TypedDict):
+    """A film as the fake Trakt learns it."""
+
+    title: str
+    year: int
+    ids: IdsJson
+    runtime: int
+
+
+class EpisodeJson(TypedDict):
+    """An episode as the fake Trakt learns it."""
+
+    season: int | None
+    number: int | None
+    title: str | None
+    ids: IdsJson
+
+
+class ShowJson(TypedDict):
+    """A show as the fake Trakt learns it."""
+
+    title: str
+    year: int
+    ids: IdsJson
+    episodes: list[EpisodeJson]
+
+
+class CatalogueJson(TypedDict):
+    """The catalogue of the fake Trakt."""
+
+    movies: list[FilmJson]
+    shows: list[ShowJson]
+
+
+def trakt_catalogue() -> CatalogueJson:
     """The films and shows as the fake Trakt learns them."""
     films = (*FILMS, *CHILDRENS_FILMS, *UNWATCHED_FILMS, *PLAYING_FILMS, *FILMS_ELSEWHERE, *NAMESAKES)
     return {"movies": [film_json(film) for film in films], "shows": [show_json(show) for show in SHOWS]}
 
 
-def film_json(film: DemoFilm) -> dict[str, Any]:
+def film_json(film: DemoFilm) -> FilmJson:
     ids = film.item.ids.by_namespace()
     return {"title": film.title, "year": film.year, "ids": ids, "runtime": film.minutes}
 
 
-def show_json(show: DemoShow) -> dict[str, Any]:
-    episodes = [
+def show_json(show: DemoShow) -> ShowJson:
+    episodes: list[EpisodeJson] = [
         {"season": one.season, "number": one.number, "title": one.title, "ids": one.ids.by_namespace()}
         for one in show.episodes
     ]

@@ -6,7 +6,7 @@ import zlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, TypedDict
 
 import orjson
 
@@ -79,13 +79,32 @@ def plex_report(
 PLEX_SECTIONS: Mapping[str, str] = {"movie": "movie", "episode": "show", "track": "artist"}
 
 
-def plex_names(item: Item) -> dict[str, Any]:
-    names: dict[str, Any] = {"title": item.title, "year": item.year, "Guid": plex_guids(item.ids)}
+class PlexNames(TypedDict, total=False):
+    """The part of Plex's metadata that names an item."""
+
+    title: str | None
+    year: int | None
+    Guid: list[dict[str, str]]
+    grandparentTitle: str | None
+    grandparentRatingKey: str
+    grandparentGuid: str
+    parentTitle: str | None
+    parentIndex: int | None
+    index: int | None
+
+
+def plex_names(item: Item) -> PlexNames:
+    names: PlexNames = {"title": item.title, "year": item.year, "Guid": plex_guids(item.ids)}
     match item:
         case Episode():
-            show = {"grandparentTitle": item.show, "grandparentRatingKey": str(number_of(item.show))}
-            show["grandparentGuid"] = f"tvdb://{item.show_ids.tvdb}"
-            return {**names, **show, "parentIndex": item.season, "index": item.number}
+            return {
+                **names,
+                "grandparentTitle": item.show,
+                "grandparentRatingKey": str(number_of(item.show)),
+                "grandparentGuid": f"tvdb://{item.show_ids.tvdb}",
+                "parentIndex": item.season,
+                "index": item.number,
+            }
         case Track():
             return {**names, "grandparentTitle": item.artist, "parentTitle": item.album, "index": item.number}
     return names
@@ -123,17 +142,36 @@ def jellyfin_report(
     return Report(source="jellyfin", payload=payload, at=moment)
 
 
-def jellyfin_names(item: Item) -> dict[str, Any]:
-    names = {"Name": item.title, "Year": item.year}
+class JellyfinNames(TypedDict, total=False):
+    """The part of the webhook of Jellyfin's plugin that names an item."""
+
+    ItemType: str
+    Name: str | None
+    Year: int | None
+    SeriesName: str | None
+    SeriesId: str
+    SeasonNumber: int | None
+    EpisodeNumber: int | None
+    Artist: str | None
+    Album: str | None
+
+
+def jellyfin_names(item: Item) -> JellyfinNames:
+    names: JellyfinNames = {"Name": item.title, "Year": item.year}
     match item:
         case Episode():
-            show = {"SeriesName": item.show, "SeriesId": f"{number_of(item.show):032x}"}
-            place = {"SeasonNumber": item.season, "EpisodeNumber": item.number}
-            return {"ItemType": "Episode", **names, **show, **place}
+            return {
+                **names,
+                "ItemType": "Episode",
+                "SeriesName": item.show,
+                "SeriesId": f"{number_of(item.show):032x}",
+                "SeasonNumber": item.season,
+                "EpisodeNumber": item.number,
+            }
         case Track():
-            return {"ItemType": "Audio", **names, "Artist": item.artist, "Album": item.album}
+            return {**names, "ItemType": "Audio", "Artist": item.artist, "Album": item.album}
         case Movie():
-            return {"ItemType": "Movie", **names}
+            return {**names, "ItemType": "Movie"}
     raise ValueError(f"nothing here plays a {item.kind}")
 
 

@@ -142,13 +142,13 @@ def local_zone() -> ZoneInfo:
     return ZoneInfo(f"Etc/GMT{-hours:+d}")
 
 
-async def prepare_fakes(http: httpx.AsyncClient, fakes: Mapping[str, str]) -> dict[str, Any]:
+async def prepare_fakes(http: httpx.AsyncClient, fakes: Mapping[str, str]) -> dict[str, Mapping[str, str]]:
     """Teach the fake Trakt the catalogue, close the fake Simkl, and return Trakt's tokens by person."""
     (
         await http.post(f"{fakes['trakt']}/_control/catalogue", json=catalogue.trakt_catalogue())
     ).raise_for_status()
     (await http.post(f"{fakes['simkl']}/_control/faults", json=SIMKL_FAULT)).raise_for_status()
-    signed_in = {}
+    signed_in: dict[str, Mapping[str, str]] = {}
     for taste in (MIRA, THEO):
         answer = await http.post(f"{fakes['trakt']}/_control/user", json={"name": taste.name.lower()})
         signed_in[taste.name] = answer.raise_for_status().json()

@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NotRequired, TypedDict
 
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Histogram, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
@@ -60,6 +60,23 @@ def routes(service: Service) -> list[BaseRoute]:
     return [Route(path, application) for path in ("/healthz", "/readyz", "/metrics")]
 
 
+class ServerLine(TypedDict):
+    """A media server that is listened to, and since when it is in this state."""
+
+    server: str
+    state: str
+    since: str | None
+
+
+class Readiness(TypedDict):
+    """The answer of the readiness check; `listening` where a media server is listened to."""
+
+    ready: bool
+    reason: str | None
+    loop_lag_seconds: float
+    listening: NotRequired[list[ServerLine]]
+
+
 class Health:
     def __init__(self, service: Service) -> None:
         self.service = service
@@ -73,12 +90,12 @@ class Health:
     async def ready(self, request: Request) -> Response:
         reason = self.stuck() or self.damage() or await self.unstorable() or await self.stuck_lane()
         lag = round(self.service.loop_lag.worst(), 3)
-        shown: dict[str, Any] = {"ready": reason is None, "reason": reason, "loop_lag_seconds": lag}
+        shown: Readiness = {"ready": reason is None, "reason": reason, "loop_lag_seconds": lag}
         if self.service.servers:
             shown["listening"] = await self.lines()
         return JSONResponse(shown, 200 if reason is None else 503)
 
-    async def lines(self) -> list[dict[str, str | None]]:
+    async def lines(self) -> list[ServerLine]:
         """The media servers that are listened to, and since when each is live or down; none makes it unready."""
         try:
             found = await self.service.database.read(self.read_lines)

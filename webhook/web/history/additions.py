@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import date
 from itertools import groupby
-from typing import Any, NamedTuple
+from typing import NamedTuple
 from urllib.parse import urlencode
 
 from sqlalchemy import Connection
@@ -161,7 +161,15 @@ def by_season(episodes: Iterable[EpisodeJson]) -> list[SeasonEpisodes]:
     ]
 
 
-def chosen_episodes(fields: Mapping[str, str], episodes: Sequence[EpisodeJson]) -> list[dict[str, Any]]:
+class EpisodePlace(TypedDict):
+    """An episode of a form, as fields of an item."""
+
+    season: int | str | None
+    number: int
+    title: str | None
+
+
+def chosen_episodes(fields: Mapping[str, str], episodes: Sequence[EpisodeJson]) -> list[EpisodePlace]:
     """The episodes that a form ticks, and with `upto` the unwatched ones before, as fields of items."""
     ticked = {name.removeprefix("ep-") for name in fields if name.startswith("ep-")}
     places = [place_of(one) for one in episodes]

@@ -6,7 +6,7 @@ import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
-from typing import Any
+from typing import Any, TypedDict
 from urllib.parse import urlencode
 
 from sqlalchemy import Connection
@@ -24,6 +24,7 @@ from webhook.transfer import manual_plays
 from webhook.transfer.manual_plays import Added, Invalid, NewPlay
 from webhook.web.history.additions import (
     ID_NAMES,
+    EpisodePlace,
     by_season,
     chosen_episodes,
     find_titles,
@@ -158,19 +159,35 @@ class AddPlay(Once):
         return self.render(request, "add_play.html", known, visitor, 422 if error else 200)
 
 
-def picked_entry(typed: Mapping[str, str]) -> dict[str, Any]:
-    """The film or show that was picked, as pictures name it."""
-    fields, kind = item_fields(typed), typed.get("kind", "")
-    entry = {
-        "kind": kind,
-        "title": fields.get("title"),
-        "show": fields.get("show"),
-        "year": fields.get("year"),
+class PickedEntry(TypedDict):
+    """A film or show of a form, as pictures name it."""
+
+    kind: str
+    title: str | None
+    show: str | None
+    year: int | str | None
+    picture: str | None
+
+
+def picked_entry(typed: Mapping[str, str]) -> PickedEntry:
+    """The film or show that was picked."""
+    title, show = text_field(typed, "title"), text_field(typed, "show")
+    picked = (
+        Show(title=show, ids=named_ids(typed, "show_ids"))
+        if typed.get("kind") == Kind.EPISODE
+        else Movie(title=title, ids=named_ids(typed, "ids"))
+    )
+    return {
+        "kind": typed.get("kind", ""),
+        "title": title,
+        "show": show,
+        "year": number_field(typed, "year"),
+        "picture": picture_key(picked),
     }
-    if kind == Kind.EPISODE:
-        return {**entry, "picture": picture_key(Show(title=entry["show"], ids=named_ids(typed, "show_ids")))}
-    film = Movie(title=entry["title"], ids=named_ids(typed, "ids"))
-    return {**entry, "picture": picture_key(film)}
+
+
+def text_field(fields: Mapping[str, str], name: str) -> str | None:
+    return fields[name] if fields.get(name, "").strip() else None
 
 
 def unwatched_part(episodes: Sequence[EpisodeJson]) -> Sequence[EpisodeJson]:
@@ -209,7 +226,7 @@ def new_plays(
     if len(places) > MAX_ADDED:
         raise Invalid("number", f"Add at most {MAX_ADDED} episodes at once.")
     if not places:
-        return [new_play(fields, {}, owner, now)]
+        return [new_play(fields, None, owner, now)]
     several = [new_play(fields, place, owner, now) for place in places]
     keys = [f"{fields.get('key', '')[:80]}:{place['season']}x{place['number']}" for place in places]
     return [
@@ -217,17 +234,19 @@ def new_plays(
     ]
 
 
-def new_play(fields: Mapping[str, str], place: Mapping[str, Any], owner: PersonRow, now: datetime) -> NewPlay:
+def new_play(
+    fields: Mapping[str, str], place: EpisodePlace | None, owner: PersonRow, now: datetime
+) -> NewPlay:
     zone = zone_of(owner.timezone)
     today = now.astimezone(zone).date()
-    item = manual_plays.read_item(fields.get("kind", ""), {**item_fields(fields), **place}, today)
+    item = manual_plays.read_item(fields.get("kind", ""), {**item_fields(fields), **(place or {})}, today)
     given = today.isoformat() if fields.get("date") == TODAY else date_field(fields)
     at, dated = manual_plays.read_date(given, zone, now)
     key = fields.get("key", "")[:100] or None
     return NewPlay(item=item, watched_at=at, dated=dated, rewatch="rewatch" in fields, key=key)
 
 
-def number_range(fields: Mapping[str, str]) -> list[dict[str, Any]]:
+def number_range(fields: Mapping[str, str]) -> list[EpisodePlace]:
     """The episodes from a number to another one of a season, where the form has both; raises Invalid."""
     typed = item_fields(fields)
     first, last = typed.get("number"), number_field(fields, "until")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, replace
 from functools import partial
-from typing import Any
+from typing import TypedDict
 from urllib.parse import urlencode
 
 from sqlalchemy import Connection
@@ -21,9 +21,17 @@ from webhook.history.stats_span import zone_of
 from webhook.queries import library as shelves
 from webhook.queries import sent
 from webhook.queries.library import ShowTab, ShowTile, Tile, TilePage
+from webhook.queries.sent import SentCounts
 from webhook.storage.tables import PersonRow
 from webhook.web.history import ticks
-from webhook.web.history.episodes import ShowJson, follow_show, has_page, parse_show_key, whole_show
+from webhook.web.history.episodes import (
+    EpisodeJson,
+    ShowJson,
+    follow_show,
+    has_page,
+    parse_show_key,
+    whole_show,
+)
 from webhook.web.history.seasons import in_parts, open_parts
 from webhook.web.http.errors import Problem
 from webhook.web.http.page import Page, current_path, older
@@ -82,10 +90,17 @@ class Library(Page):
 
         page = await self.database.read(read)
         chosen = {"person": owner.name if visitor.is_admin else None, "text": text}
-        known: dict[str, Any] = {"owner": owner.name, "names": names, "tab": str(tab), "text": text}
-        known |= {"first": not after}
-        known |= {"tiles": [tile_entry(one) for one in page.tiles], "count": page.count}
-        known |= {"more": older(chosen, {"next": page.next}), "path": self.path(request)}
+        known = {
+            "owner": owner.name,
+            "names": names,
+            "tab": str(tab),
+            "text": text,
+            "first": not after,
+            "tiles": [tile_entry(one) for one in page.tiles],
+            "count": page.count,
+            "more": older(chosen, {"next": page.next}),
+            "path": self.path(request),
+        }
         return self.render(request, "library.html", known, visitor)
 
     # --- a show
@@ -172,7 +187,7 @@ def only_with_page(connection: Connection, person_id: int, tile: Tile) -> Tile:
     return tile if tile.key is None or has_page(connection, person_id, tile.key) else replace(tile, key=None)
 
 
-def tile_entry(tile: Tile) -> dict[str, Any]:
+def tile_entry(tile: Tile) -> dict[str, object]:
     """A tile as the template and its picture want it."""
     return {**asdict(tile), "at": clock.stamp(tile.at)}
 
@@ -187,7 +202,29 @@ def page_of_shows(
     return TilePage(shelves.add_progress(connection, owner.id, shown, now.date()), page.count, page.next)
 
 
-def show_details(connection: Connection, owner: PersonRow, key: str) -> dict[str, Any] | None:
+class PicturedShow(TypedDict):
+    """A show as pictures name it."""
+
+    kind: str
+    title: str | None
+    picture: str | None
+
+
+class ShowDetails(TypedDict):
+    """A show with where its person is in it, how long it runs, and what each tracker knows of it."""
+
+    show: ShowJson
+    entry: PicturedShow
+    aired: int
+    watched: int
+    last: str | None
+    following: EpisodeJson | None
+    runtime: int | None
+    sent: list[SentCounts]
+    today: str
+
+
+def show_details(connection: Connection, owner: PersonRow, key: str) -> ShowDetails | None:
     """A show with where the person is in it, how long it runs, and what each tracker knows of it."""
     show = whole_show(connection, owner.id, key)
     if show is None:

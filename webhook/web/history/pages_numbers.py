@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any, Literal
+from typing import Literal
 
 from sqlalchemy import Connection
 from starlette.requests import Request
@@ -66,15 +66,16 @@ class Numbers(Page):
             ),
             "week": charts.week(found["weekday_hours"]),
         }
-        known: dict[str, Any] = {
+        known = {
             "owner": owner.name,
             "names": names,
             "years": years,
             "year": year,
             "found": found,
+            "versus": versus,
+            "compared": params.text("with"),
+            "in_words": comparison_words(other_year, other),
         }
-        known |= {"versus": versus, "compared": params.text("with")}
-        known |= {"in_words": comparison_words(other_year, other)}
         return self.render(request, "numbers.html", {**known, **drawn}, visitor)
 
     async def comparison(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, TypedDict
 from urllib.parse import urlsplit
 
 from starlette.requests import Request
@@ -32,8 +32,18 @@ class Setup(Page):
         return self.render(request, "setup.html", known, visitor)
 
 
-async def read_sources(service: Service, request: Request, visitor: Visitor) -> dict[str, Any]:
-    """Template data for setting up each source: its addresses, last webhook and last refusal."""
+class SetupSources(TypedDict):
+    """What there is to set up each source with: its addresses, last webhook and last refusal."""
+
+    sources: dict[str, dict[str, Any]]
+    came: dict[str, dict[str, Any]]
+    turned: dict[str, dict[str, str]]
+    only_here: bool
+    loopback: bool
+    from_elsewhere: str | None
+
+
+async def read_sources(service: Service, request: Request, visitor: Visitor) -> SetupSources:
     address = address_of(service, request)
     found, came = await service.database.read(
         lambda connection: (addresses(connection, service, visitor, address), arrivals(connection, visitor))

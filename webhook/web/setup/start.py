@@ -50,7 +50,7 @@ class Start(Setup):
         wanted = {name for name in StepName if name == request.query_params.get("step")}
         tracker = request.query_params.get("tracker")
 
-        def read(connection: Connection) -> dict[str, Any]:
+        def read(connection: Connection) -> dict[str, object]:
             progress = steps.read_progress(connection, self.service, visitor)
             offered = steps.destinations(self.service)
             chosen = tracker if tracker in offered else None
@@ -82,13 +82,13 @@ class Start(Setup):
 
     def read_server(
         self, connection: Connection, visitor: Visitor, progress: Progress
-    ) -> dict[str, Any] | None:
+    ) -> Mapping[str, object] | None:
         """The chosen media server, where it can be asked as well and the visitor is the owner."""
         if progress.server not in servers.modules() or not visitor.is_admin:
             return None
         return self.read_service(connection, visitor, progress.server)
 
-    def read_service(self, connection: Connection, visitor: Visitor, name: str) -> dict[str, Any]:
+    def read_service(self, connection: Connection, visitor: Visitor, name: str) -> Mapping[str, object]:
         """A service with its settings and sign-ins, as its own page shows them."""
         one = catalog.find_service(visitor, name)
         shown = states.describe_service(connection, self.service, visitor, one)
