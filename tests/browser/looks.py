@@ -29,7 +29,7 @@ TILE = 8
 MEAN_TOLERANCE = 7.0
 """The mean difference of all pixels, of 255, up to which two looks are alike."""
 
-QUALITY = 70
+QUALITY = 75
 COLUMNS = 12
 INDEX = "index.json"
 RANDOM = "input.copy, textarea.copy, pre { color: transparent !important }"
@@ -167,7 +167,9 @@ def save(folder: Path, world: str, looks: Mapping[Look, Image.Image]) -> None:
     for view in VIEWS.values():
         mine = [looks[look] for look in sorted(looks) if look.view == view.name]
         if mine:
-            draw_sheet(view, mine).save(sheet_path(folder, world, view), "WEBP", quality=QUALITY, method=6)
+            draw_sheet(view, mine).save(
+                sheet_path(folder, world, view), "WEBP", quality=QUALITY, method=6, use_sharp_yuv=True
+            )
 
 
 def draw_sheet(view: View, images: Sequence[Image.Image]) -> Image.Image:

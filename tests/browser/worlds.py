@@ -171,7 +171,7 @@ def draw_pictures(folder: Path, keys: Callable[[], Iterator[str]]) -> None:
     """A plain picture of its own colour for each key, before the service reads which there are."""
     store = PictureStore(folder / "pictures", 64 * 1024 * 1024)
     for number, key in enumerate(keys()):
-        red, green, blue = colorsys.hsv_to_rgb(number * 0.37 % 1, 0.7, 0.85)
+        red, green, blue = colorsys.hsv_to_rgb(number * 0.37 % 1, 0.55, 0.8)
         colour = (int(255 * red), int(255 * green), int(255 * blue))
         for shape, widths in WIDTHS.items():
             store.save(
