@@ -28,12 +28,13 @@ from webhook.web.http import templating
 HARBOUR = Movie(title="Harbour", year=1999, ids=Ids(tmdb=41))
 KEY = "movie:tmdb:41"
 FILM = {"type": "movie", "year": 1999, "Guid": [{"id": "tmdb://41"}]}
+TITLE = "show:title:harbourstreet"
 TEAL, RED, NAVY = (0, 8, 8), (16, 0, 0), (0, 0, 8)
 
 
-def play(home: Household, item: Item, **where: Any) -> None:
+def play(home: Household, item: Item, action: Action = Action.START, **where: Any) -> None:
     """Somebody plays the item, on no known server or on the one that is named."""
-    event = Event(action=Action.START, item=item, at=clock.now(), user="me", player="Sofa", **where)
+    event = Event(action=action, item=item, at=clock.now(), user="me", player="Sofa", **where)
     home.do(lambda connection: plays.apply(connection, 1, event, "plex", 80.0))
 
 
@@ -312,7 +313,7 @@ def test_plex_gives_the_poster_and_the_backdrop_of_a_show(opened: Open, plex_ser
 
     assert colour_of(appears(home).content) == TEAL
     settled(home)
-    assert home.service.pictures.store.find("show:title:harbourstreet", "backdrop") is not None
+    assert home.service.pictures.store.find(f"show:of@{plex_server.fake.machine}:46", "backdrop") is not None
 
 
 @pytest.mark.parametrize(
@@ -366,7 +367,40 @@ def test_jellyfin_and_emby_give_the_poster_of_a_show(opened: Open, kind: str) ->
 
         assert colour_of(appears(home).content) == TEAL
         settled(home)
-    assert home.service.pictures.store.find("show:title:harbourstreet", "backdrop") is not None
+    own = f"show:of@{fake.server_id}:{'5e' * 16}"
+    assert home.service.pictures.store.find(own, "backdrop") is not None
+
+
+def test_two_shows_of_one_name_have_their_own_posters_and_share_none(opened: Open) -> None:
+    fake, keys = JellyfinServer(), ("5e" * 16, "6e" * 16)
+    with Server(fake) as server:
+        fake.pictures = {(keys[0], "Primary"): picture(), (keys[1], "Primary"): picture(colour="red")}
+        home = opened(JELLYFIN_URL=server.url, JELLYFIN_API_KEY=fake.switches.key)
+
+        def watch(number: int, show_key: str) -> str:
+            """Play an episode; the key of its picture."""
+            item = Episode(show="Harbour Street", season=1, number=number)
+            place = {"server": fake.server_id, "item_key": f"e{number}" * 16, "show_key": show_key}
+            play(home, item, Action.WATCHED, **place)
+            listed = home.api().get("/api/v1/plays").json()["items"]
+            return str(next(one["picture"] for one in listed if one["number"] == number))
+
+        first = watch(1, keys[0])
+        home.browser().get("/history")
+        home.browser().get("/library")
+        settled(home)
+        shared = home.service.pictures.store.find(TITLE, "poster")
+        second = watch(2, keys[1])
+        home.service.pictures.tried.clear()  # an hour later
+        home.browser().get("/history")
+        home.browser().get("/library")
+        settled(home)
+
+    store = home.service.pictures.store
+    assert [colour_of(store.read(key, "poster", 128) or b"") for key in (first, second)] == [TEAL, RED]
+    assert shared is not None
+    assert store.find(TITLE, "poster") is None
+    assert first != second
 
 
 def test_a_server_that_sends_on_elsewhere_is_not_followed(opened: Open) -> None:

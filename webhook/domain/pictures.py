@@ -1,14 +1,14 @@
 """The key of an item's picture, and the cover that stands in where there is none. Pure.
 
 All episodes of a show share its picture, all tracks of an album its cover. The strongest id decides, so that two shows
-of one name have two keys as soon as either's id is known.
+of one name have two keys as soon as either's id is known. Until then a play's is the key of its show on its server.
 """
 
 from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from webhook.domain.event import Episode, Ids, Item, Kind, Movie, Season, Show, Track
 from webhook.domain.items import fold_title
@@ -22,6 +22,10 @@ TEXT_IDS = frozenset({"imdb", "plex"})
 MAX_TITLE_LENGTH = 120
 HUES = 12
 """Colours of generated covers; each has a class in the style sheet."""
+
+ON_SERVER = "episode:of@"
+SHOW_TITLE, SHOW_ON_SERVER = "show:title:", "show:of@"
+"""What the keys of shows without ids begin with: by their title, and by their key on a server."""
 
 PLAIN_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 WORD = re.compile(r"[^\W_]+")
@@ -43,6 +47,22 @@ def picture_keys(item: Item) -> Iterator[str]:
             yield from show_keys_of(item.show, item.show_ids)
         case Track():
             yield from music_keys(item)
+
+
+def key_of_play(item: Item, known_by: Iterable[str]) -> str | None:
+    """The key of a play's picture; `known_by` are the keys of the play, with its show's on its server."""
+    key = picture_key(item)
+    if key is None or not key.startswith(SHOW_TITLE):
+        return key
+    return next(filter(None, map(server_picture_key, known_by)), key)
+
+
+def server_picture_key(known: str) -> str | None:
+    """The key of the picture of a show without ids, from an episode's key in its show on its server."""
+    server, _, rest = known.removeprefix(ON_SERVER).partition(":")
+    show_key = rest.rpartition(":")[0]
+    is_plain = PLAIN_ID.fullmatch(server) and PLAIN_ID.fullmatch(show_key)
+    return f"{SHOW_ON_SERVER}{server}:{show_key}" if is_plain and known.startswith(ON_SERVER) else None
 
 
 def film_keys(item: Movie) -> Iterator[str]:
@@ -100,7 +120,7 @@ def play_prefix(key: str) -> str | None:
         case Kind.MOVIE, _:
             return key
         case Kind.SHOW, False:
-            return f"episode:of:{name}:"
+            return f"episode:{name}:" if key.startswith(SHOW_ON_SERVER) else f"episode:of:{name}:"
         case Kind.SHOW, True:
             return f"episode:title:{folded}:"
         case (("album" | "artist"), True):

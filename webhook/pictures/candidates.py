@@ -9,7 +9,15 @@ from sqlalchemy import ColumnElement, Connection, select
 
 from webhook.domain.event import Episode, Ids, Item, Movie, Show, Track, item_from_json
 from webhook.domain.items import own_prefix, same_item, show_prefix
-from webhook.domain.pictures import item_of_key, picture_keys, play_prefix
+from webhook.domain.pictures import (
+    ON_SERVER,
+    SHOW_ON_SERVER,
+    SHOW_TITLE,
+    item_of_key,
+    picture_keys,
+    play_prefix,
+    server_picture_key,
+)
 from webhook.servers import ServerItem
 from webhook.storage.tables import person, play, play_key
 
@@ -25,6 +33,8 @@ class Candidate:
     item: Item
     places: Sequence[ServerPlace] = ()
     """Its places on servers, each with the server's id, the newest first."""
+    is_several: bool = False
+    """True if its title is that of several shows, of which no picture is the right one."""
 
 
 def find_candidate(connection: Connection, key: str, servers: Collection[str]) -> Candidate | None:
@@ -38,7 +48,7 @@ def find_candidate(connection: Connection, key: str, servers: Collection[str]) -
         places += [(server, one) for server in servers for one in places_of(item, server, known_by)]
     if found is None:
         return None
-    return Candidate(found, places)
+    return Candidate(found, places, is_several=is_title_of_several(connection, key))
 
 
 def find_plays(connection: Connection, key: str) -> list[tuple[int, Item]]:
@@ -49,7 +59,23 @@ def find_plays(connection: Connection, key: str) -> list[tuple[int, Item]]:
     ids = select(play_key.c.play_id).where(has_prefix(connection, prefix, exact=key.startswith("movie:")))
     newest = select(play.c.id, play.c.item).where(play.c.id.in_(ids)).order_by(play.c.id.desc())
     rows = ((row.id, item_from_json(row.item)) for row in connection.execute(newest.limit(MAX_PLAYS)))
+    if key.startswith(SHOW_ON_SERVER):
+        return list(rows)
     return [(play_id, item) for play_id, item in rows if key in picture_keys(item)]
+
+
+def is_title_of_several(connection: Connection, key: str) -> bool:
+    """True if a server has several shows of a title that no id tells apart."""
+    prefix = play_prefix(key)
+    if prefix is None or not key.startswith(SHOW_TITLE):
+        return False
+    titled = select(play_key.c.play_id).where(has_prefix(connection, prefix, exact=False))
+    known = select(play_key.c.key).where(
+        play_key.c.play_id.in_(titled), play_key.c.key.startswith(ON_SERVER, autoescape=True)
+    )
+    shows = {server_picture_key(one) for one in connection.execute(known).scalars()} - {None}
+    servers = [str(one).rpartition(":")[0] for one in shows]
+    return len(servers) > len(set(servers))
 
 
 def has_prefix(connection: Connection, prefix: str, *, exact: bool) -> ColumnElement[bool]:

@@ -21,8 +21,9 @@ import structlog
 from webhook import clock, sources
 from webhook.domain import lenient_json
 from webhook.domain.event import Ignored, Item, Movie, Season, Show, Track, Unreadable
+from webhook.domain.items import play_keys
 from webhook.domain.outcome import Undelivered
-from webhook.domain.pictures import picture_key, picture_keys
+from webhook.domain.pictures import SHOW_ON_SERVER, SHOW_TITLE, key_of_play, picture_keys
 from webhook.lookups import Lookup
 from webhook.pictures.candidates import Candidate, find_candidate
 from webhook.pictures.decode import render
@@ -97,8 +98,8 @@ class Pictures:
         if key is None:
             return None
         stored = self.store.find(key, shape)
-        if stored is None or stored.rank < FROM_SERVICE:
-            self.want(key)
+        if stored is None or stored.rank < FROM_SERVICE or key.startswith(SHOW_TITLE):
+            self.want(key)  # of a title it is seen whether another show has it by now
         return self.store.path(key, shape, width)
 
     def want(self, key: str) -> None:
@@ -141,13 +142,13 @@ class Pictures:
     async def take(self, offer: Offer) -> None:
         """Store the picture of a webhook, unless a better one is there."""
         try:
-            await self.take_item(offer, await in_thread(item_of_offer, offer))
+            await self.take_item(offer, *await in_thread(item_of_offer, offer))
         finally:
             with contextlib.suppress(ValueError):  # newer ones may have pushed it out
                 self.offered.remove(offer)
 
-    async def take_item(self, offer: Offer, item: Item | None) -> None:
-        key = None if item is None or isinstance(item, Season) else picture_key(item)
+    async def take_item(self, offer: Offer, item: Item | None, known_by: Sequence[str]) -> None:
+        key = None if item is None or isinstance(item, Season) else key_of_play(item, known_by)
         if key is None or not self.is_of_use(key, item) or self.has_tried(f"offer {key}"):
             return
         self.note_attempt(f"offer {key}")
@@ -174,6 +175,9 @@ class Pictures:
             self.wanted.pop(key, None)
 
     async def find_pictures(self, key: str, found: Candidate, servers: Mapping[str, HasPictures]) -> None:
+        if found.is_several:
+            await in_thread(self.store.remove, key)
+            return
         await in_thread(self.copy, key, found)
         asked: list[Callable[[], Awaitable[Sequence[bytes]]]] = [
             partial(servers[server].pictures, place) for server, place in found.places[:MAX_PLACES]
@@ -190,8 +194,12 @@ class Pictures:
                 return
 
     def copy(self, key: str, found: Candidate) -> None:
-        """Copy what is stored under another of the item's keys, from before this one was known."""
-        others = [other for other in picture_keys(found.item) if other != key]
+        """Copy what is stored under another of the item's keys, from before this one was known; a show's title is none."""
+        known = picture_keys(found.item)
+        others = [other for other in known if other != key and not other.startswith(SHOW_TITLE)]
+        others += [
+            f"{SHOW_ON_SERVER}{server}:{place.show_key}" for server, place in found.places if place.show_key
+        ]
         for shape in WIDTHS:
             if self.store.find(key, shape) is None:
                 any(self.store.copy(other, key, shape) for other in others)
@@ -239,10 +247,13 @@ async def read_id(server: HasPictures) -> str | None:
         return None
 
 
-def item_of_offer(offer: Offer) -> Item | None:
-    """The item that a webhook is of; None where it cannot be read or is of nothing that is tracked."""
+def item_of_offer(offer: Offer) -> tuple[Item | None, Sequence[str]]:
+    """The item that a webhook is of, and its play's keys; None where it cannot be read or is of nothing that is tracked."""
     try:
         events = sources.read_webhook(offer.source, lenient_json.loads(offer.payload), clock.now())
     except Unreadable:
-        return None
-    return None if isinstance(events, Ignored) or not events else events[0].item
+        return None, ()
+    if isinstance(events, Ignored) or not events:
+        return None, ()
+    event = events[0]
+    return event.item, play_keys(event.item, event.server, event.item_key, event.show_key)

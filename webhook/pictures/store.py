@@ -145,6 +145,14 @@ class PictureStore:
             and self.save(to, shape, stored.rank, found)
         )
 
+    def remove(self, key: str) -> None:
+        """Remove the picture of a key, which turned out to be that of something else."""
+        with self.writing:
+            for shape in WIDTHS:
+                name = picture_name(key, shape)
+                if (stored := self.index.pop(name, None)) is not None:
+                    self.delete(name, stored.version)
+
     def delete(self, name: PictureName, version: str) -> None:
         for width in WIDTHS[name.shape]:
             self.file(name, version, width).unlink(missing_ok=True)

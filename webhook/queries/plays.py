@@ -14,11 +14,11 @@ from sqlalchemy import ColumnElement, Connection, Select, Text, and_, or_, selec
 from webhook import clock
 from webhook.clock import stamp
 from webhook.domain.event import item_to_json
-from webhook.domain.pictures import picture_key
+from webhook.domain.pictures import SHOW_TITLE, picture_key, server_picture_key
 from webhook.domain.play import Dated, State
 from webhook.domain.states import DeliveryState
 from webhook.history.edits import EditJson
-from webhook.history.play_store import SELECT_LATEST_OF_ITEM, SELECT_OWN_KEYS, play_from_row
+from webhook.history.play_store import SELECT_KEYS_OF, SELECT_LATEST_OF_ITEM, SELECT_OWN_KEYS, play_from_row
 from webhook.history.stats_sums import was_watched_before
 from webhook.queries.deliveries import DeliveryJson
 from webhook.queries.paging import MAX_PAGE_SIZE, PAGE_SIZE, TextPage
@@ -185,7 +185,17 @@ def list_plays(
 def with_person(connection: Connection, rows: Sequence[PlayRow]) -> list[PlayJson]:
     """The plays as the API gives them, each with its person's name."""
     now, names = clock.now(), person_names(connection)
-    return [{"person": names[row.person_id], **play_json(row, now)} for row in rows]
+    return [
+        {"person": names[row.person_id], **with_own_picture(connection, play_json(row, now))} for row in rows
+    ]
+
+
+def with_own_picture(connection: Connection, play: PlayFields) -> PlayFields:
+    """The play with the picture of its own show, where only a title tells this from others."""
+    if not (play["picture"] or "").startswith(SHOW_TITLE):
+        return play
+    known_by = SELECT_KEYS_OF.scalars(connection, {"play": play["id"]})
+    return {**play, "picture": next(filter(None, map(server_picture_key, known_by)), play["picture"])}
 
 
 def newest_first(wanted: Select[Any]) -> Select[Any]:

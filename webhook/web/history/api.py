@@ -283,7 +283,7 @@ def whole_play(connection: Connection, visitor: Visitor, play_id: int) -> PlayDe
     )
     return {
         "person": person_names(connection)[row.person_id],
-        **play_queries.play_json(row, clock.now()),
+        **play_queries.with_own_picture(connection, play_queries.play_json(row, clock.now())),
         "removed_at": stamp(row.removed_at),
         "job": row.job_id,
         "deliveries": [delivery_json(one) for one in told],
