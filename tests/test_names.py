@@ -63,6 +63,7 @@ GIVEN = frozenset(
             "connection_made",
             "connection_lost",
             "data_received",
+            "datagram_received",
             "eof_received",
             "pause_writing",
             "resume_writing",

@@ -9,6 +9,7 @@ import httpx
 import pytest
 from sqlalchemy import Connection, insert
 
+from tests.test_discovery import GDM, network
 from tests.web.conftest import Household, Open, form_token
 from webhook import clock, sources, trackers
 from webhook.cli.serve import announce
@@ -344,3 +345,32 @@ def test_a_member_takes_a_time_zone_of_their_own(home: Household) -> None:
         lambda connection: [people.find_person(connection, name).timezone for name in ("me", "bob")]
     )
     assert zones == [None, "Asia/Tokyo"]
+
+
+def test_a_server_of_the_network_is_found_and_filled_in(
+    home: Household, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    browser = home.browser()
+    choose(browser, server="plex")
+    token = form_token(browser.get("/start").text)
+    monkeypatch.setattr("webhook.network.discovery.PATIENCE", 0.3)
+
+    with network(monkeypatch, "plex", [GDM]):
+        page = browser.post("/start/find", data={"form_token": token, "server": "plex"}).text
+    with network(monkeypatch, "plex", []):
+        nothing = browser.post("/start/find", data={"form_token": token, "server": "plex"}).text
+
+    assert '<details id="ask-plex" open>' in page
+    assert "Attic" in page
+    assert 'name="PLEX_URL" autocomplete="off" spellcheck="false" value="http://127.0.0.1:32400"' in page
+    assert 'data-from="/start"' in page
+    assert "None answered." in nothing
+    assert "None answered." not in browser.get("/start").text
+
+
+def test_a_member_searches_no_network(home: Household) -> None:
+    home.person("bob")
+    member = home.browser("bob")
+    fields = {"form_token": form_token(member.get("/start").text), "server": "plex"}
+
+    assert member.post("/start/find", data=fields).status_code == 403

@@ -87,6 +87,7 @@ ALONE = {
     "/sign-in": "a script has a token",
     "/sign-out": "a token is revoked",
     "/welcome/{secret}": "the link is for a browser",
+    "/start/find": "it only fills in a form",
     "/start/step": "which steps are put off is a matter of that page",
     "/theme": "the colours are a browser's",
 }

@@ -11,12 +11,15 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import BaseRoute, Route
 
 from webhook import servers, sources
+from webhook.network import discovery
+from webhook.network.discovery import FoundServer
 from webhook.web import visible
 from webhook.web.connections import catalog, states
 from webhook.web.connections.form_errors import FormError
 from webhook.web.connections.sign_in_view import list_sign_ins
 from webhook.web.http.errors import Problem
 from webhook.web.http.models import validate
+from webhook.web.http.once import Once
 from webhook.web.http.page import Endpoint
 from webhook.web.http.sessions import base
 from webhook.web.people import actions as administration
@@ -30,11 +33,12 @@ FORMER_PATHS = ("/wizard", "/wizard/source", "/wizard/source/{source}", "/wizard
 """The pages that the first start once had, which lead to this one."""
 
 
-class Start(Setup):
+class Start(Setup, Once):
     def routes(self) -> list[BaseRoute]:
         return [
             Route("/start", self.page(self.start)),
             Route("/start/step", self.change(self.choose), methods=["POST"]),
+            Route("/start/find", self.answers(self.find, owner=True), methods=["POST"]),
             Route("/start/time-zone", self.change(self.zone), methods=["POST"]),
             *(Route(path, self.redirect_former()) for path in FORMER_PATHS),
         ]
@@ -46,6 +50,17 @@ class Start(Setup):
         return endpoint
 
     async def start(self, request: Request, visitor: Visitor) -> Response:
+        return await self.render_start(request, visitor, None)
+
+    async def find(self, request: Request, visitor: Visitor, fields: Mapping[str, str]) -> Response:
+        """Show which servers of the chosen kind the local network has, and fill in the first one's address."""
+        found = await discovery.discover(fields.get("server", ""))
+        return await self.render_start(request, visitor, found)
+
+    async def render_start(
+        self, request: Request, visitor: Visitor, found: Sequence[FoundServer] | None
+    ) -> Response:
+        """Render the page; with the servers found it is an answer to a form, redrawn from its own address."""
         shown = await read_sources(self.service, request, visitor)
         wanted = {name for name in StepName if name == request.query_params.get("step")}
         tracker = request.query_params.get("tracker")
@@ -59,7 +74,7 @@ class Start(Setup):
                 "steps": steps.list_steps(progress, self.steps_to_open(progress, visitor, wanted, chosen)),
                 "person": administration.one_person(connection, visitor, visitor.name or ""),
                 "names": visible.names(connection) if progress.unclaimed else [],
-                "server": self.read_server(connection, visitor, progress),
+                "server": self.read_server(connection, visitor, progress, found or []),
                 "offered": [catalog.services()[name] for name in offered],
                 "one": self.read_service(connection, visitor, chosen) if chosen else None,
             }
@@ -67,11 +82,16 @@ class Start(Setup):
         known = {
             **shown,
             **await self.database.read(read),
+            "found": found,
+            "can_find": discovery.PROBES.keys(),
             "refused": FormError(),
             "free": FREE_TRACKERS,
             "can_reopen": self.service.reopen is not None,
             "forced": "&step=tracker" if StepName.TRACKER in wanted else "",
         }
+        if found is not None:
+            own = f"{base(self.service.settings, request)}/start"
+            known |= {"here": own, "drawn_at": own}
         return self.render(request, "start.html", known, visitor)
 
     def steps_to_open(
@@ -81,15 +101,18 @@ class Start(Setup):
         return wanted | ({StepName.TRACKER} if tracker and tracker not in progress.accounts else set())
 
     def read_server(
-        self, connection: Connection, visitor: Visitor, progress: Progress
+        self, connection: Connection, visitor: Visitor, progress: Progress, found: Sequence[FoundServer]
     ) -> Mapping[str, object] | None:
         """The chosen media server, where it can be asked as well and the visitor is the owner."""
         if progress.server not in servers.modules() or not visitor.is_admin:
             return None
-        return self.read_service(connection, visitor, progress.server)
+        typed = {f"{progress.server.upper()}_URL": one.address for one in found[:1]}
+        return self.read_service(connection, visitor, progress.server, typed)
 
-    def read_service(self, connection: Connection, visitor: Visitor, name: str) -> Mapping[str, object]:
-        """A service with its settings and sign-ins, as its own page shows them."""
+    def read_service(
+        self, connection: Connection, visitor: Visitor, name: str, typed: Mapping[str, str] | None = None
+    ) -> Mapping[str, object]:
+        """A service with its settings and sign-ins, as its own page shows them; `typed` are filled in."""
         one = catalog.find_service(visitor, name)
         shown = states.describe_service(connection, self.service, visitor, one)
         mine = [entry for entry in shown["accounts"] if entry["person"] == visitor.name]
@@ -98,7 +121,7 @@ class Start(Setup):
         )
         return {
             **shown,
-            "settings": FormError().settings(shown["settings"]),
+            "settings": FormError(form="settings", typed=typed or {}).settings(shown["settings"]),
             "accounts": mine,
             "sign_ins": [entry for entry in pending if entry["person"] == visitor.name],
         }
