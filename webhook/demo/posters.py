@@ -27,6 +27,7 @@ from webhook.demo.catalogue import (
 )
 from webhook.demo.drawing import CHILDRENS_PALETTES, PALETTES, Scene, Size
 from webhook.demo.motifs import draw_clouds, motif_of
+from webhook.demo.senders import jellyfin_picture_key
 from webhook.domain.event import Ids, Item, Show
 from webhook.domain.pictures import picture_key
 from webhook.pictures.store import BACKDROP, POSTER, WIDTHS, PictureStore
@@ -96,8 +97,10 @@ def draw_all(store: PictureStore) -> None:
 
 
 def keys_of(item: Item) -> set[str]:
-    """The keys of an item's picture: Jellyfin's webhooks name a show without its ids."""
-    known_as = {picture_key(item), picture_key(replace(item, ids=Ids())) if isinstance(item, Show) else None}
+    """The keys of an item's picture: Jellyfin's webhooks name a show without its ids, by its key there."""
+    known_as = {picture_key(item)}
+    if isinstance(item, Show):
+        known_as |= {picture_key(replace(item, ids=Ids())), jellyfin_picture_key(item)}
     return {key for key in known_as if key is not None}
 
 

@@ -11,7 +11,8 @@ from typing import Any, TypedDict
 import orjson
 
 from webhook.demo.household import Sitting, Taste
-from webhook.domain.event import Episode, Ids, Item, Movie, Track
+from webhook.domain.event import Episode, Ids, Item, Movie, Show, Track
+from webhook.domain.pictures import SHOW_ON_SERVER
 from webhook.queues.inbox import ReceivedWebhook
 
 PLEX_SERVER: Mapping[str, str] = {"title": "Attic", "uuid": "demo-plex-server"}
@@ -154,6 +155,11 @@ class JellyfinNames(TypedDict, total=False):
     EpisodeNumber: int | None
     Artist: str | None
     Album: str | None
+
+
+def jellyfin_picture_key(show: Show) -> str:
+    """The key of the picture of a show as Jellyfin's webhooks name it."""
+    return f"{SHOW_ON_SERVER}{JELLYFIN_SERVER}:{number_of(show.title):032x}"
 
 
 def jellyfin_names(item: Item) -> JellyfinNames:

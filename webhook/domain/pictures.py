@@ -57,6 +57,12 @@ def key_of_play(item: Item, known_by: Iterable[str]) -> str | None:
     return next(filter(None, map(server_picture_key, known_by)), key)
 
 
+def title_picture_key(item: Item) -> str | None:
+    """The key of the picture of an item's show by its title alone; None where it has ids."""
+    key = picture_key(item)
+    return key if key is not None and key.startswith(SHOW_TITLE) else None
+
+
 def server_picture_key(known: str) -> str | None:
     """The key of the picture of a show without ids, from an episode's key in its show on its server."""
     server, _, rest = known.removeprefix(ON_SERVER).partition(":")

@@ -17,6 +17,7 @@ from webhook.domain.pictures import (
     picture_keys,
     play_prefix,
     server_picture_key,
+    title_picture_key,
 )
 from webhook.servers import ServerItem
 from webhook.storage.tables import person, play, play_key
@@ -34,7 +35,7 @@ class Candidate:
     places: Sequence[ServerPlace] = ()
     """Its places on servers, each with the server's id, the newest first."""
     is_several: bool = False
-    """True if its title is that of several shows, of which no picture is the right one."""
+    """True if its title is that of several shows, so that a picture of the title may be another's."""
 
 
 def find_candidate(connection: Connection, key: str, servers: Collection[str]) -> Candidate | None:
@@ -48,7 +49,9 @@ def find_candidate(connection: Connection, key: str, servers: Collection[str]) -
         places += [(server, one) for server in servers for one in places_of(item, server, known_by)]
     if found is None:
         return None
-    return Candidate(found, places, is_several=is_title_of_several(connection, key))
+    titled = key if key.startswith(SHOW_TITLE) else title_picture_key(found)
+    is_several = titled is not None and is_title_of_several(connection, titled)
+    return Candidate(found, places, is_several=is_several)
 
 
 def find_plays(connection: Connection, key: str) -> list[tuple[int, Item]]:
@@ -67,7 +70,7 @@ def find_plays(connection: Connection, key: str) -> list[tuple[int, Item]]:
 def is_title_of_several(connection: Connection, key: str) -> bool:
     """True if a server has several shows of a title that no id tells apart."""
     prefix = play_prefix(key)
-    if prefix is None or not key.startswith(SHOW_TITLE):
+    if prefix is None:
         return False
     titled = select(play_key.c.play_id).where(has_prefix(connection, prefix, exact=False))
     known = select(play_key.c.key).where(

@@ -175,10 +175,12 @@ class Pictures:
             self.wanted.pop(key, None)
 
     async def find_pictures(self, key: str, found: Candidate, servers: Mapping[str, HasPictures]) -> None:
-        if found.is_several:
+        if found.is_several and key.startswith(SHOW_TITLE):
             await in_thread(self.store.remove, key)
             return
         await in_thread(self.copy, key, found)
+        if self.is_complete(key):
+            return
         asked: list[Callable[[], Awaitable[Sequence[bytes]]]] = [
             partial(servers[server].pictures, place) for server, place in found.places[:MAX_PLACES]
         ]
@@ -193,10 +195,17 @@ class Pictures:
             if await self.keep(key, contents, FROM_SERVICE, square=isinstance(found.item, Track)):
                 return
 
+    def is_complete(self, key: str) -> bool:
+        """True if nothing better than what is stored can be found."""
+        stored = (self.store.find(key, shape) for shape in WIDTHS)
+        return all(one is not None and one.rank >= FROM_SERVICE for one in stored)
+
     def copy(self, key: str, found: Candidate) -> None:
-        """Copy what is stored under another of the item's keys, from before this one was known; a show's title is none."""
+        """Copy what is stored under another of the item's keys, from before this one was known."""
         known = picture_keys(found.item)
-        others = [other for other in known if other != key and not other.startswith(SHOW_TITLE)]
+        others = [other for other in known if other != key]
+        if found.is_several:
+            others = [other for other in others if not other.startswith(SHOW_TITLE)]
         others += [
             f"{SHOW_ON_SERVER}{server}:{place.show_key}" for server, place in found.places if place.show_key
         ]
