@@ -48,6 +48,7 @@ MACHINES = re.compile(
 )
 """Texts with a space in them that are no sentences: headers, statements, commands, keys."""
 
+NAVIGATION = "web/http/navigation.py"
 LABELLED = frozenset({"Section", "Tab"})
 """The parts of the navigation, whose second argument is what people read."""
 
@@ -61,6 +62,8 @@ def extract_python(file: BinaryIO, keywords: Any, comment_tags: Any, options: An
     for node in ast.walk(ast.parse(file.read())):
         if isinstance(node, ast.Call):
             yield from texts_of_call(node)
+            if file.name.endswith(NAVIGATION):
+                yield from labels_of_navigation(node)
         elif (
             isinstance(node, ast.Assign | ast.AnnAssign)
             and node.value
@@ -71,6 +74,16 @@ def extract_python(file: BinaryIO, keywords: Any, comment_tags: Any, options: An
             node.value, (ast.Constant, ast.JoinedStr, ast.IfExp, ast.BoolOp)
         ):
             yield from (one for one in texts_within(node.value) if is_sentence(str(one[2])))
+
+
+def labels_of_navigation(call: ast.Call) -> Iterator[Found]:
+    """The label of a section or a tab; that of a section has a short word of its own where a bar has little room."""
+    name = name_of(call.func)
+    if name in LABELLED:
+        for line, _, text, _ in texts_within(call.args[1]):
+            yield line, None, text, []
+            if name == "Section":
+                yield line, "pgettext", ("section", str(text)), []
 
 
 def targets_of(node: ast.Assign | ast.AnnAssign) -> list[str]:
@@ -84,8 +97,6 @@ def texts_of_call(call: ast.Call) -> Iterator[Found]:
         said = [str(arg.value) for arg in call.args[:wanted] if isinstance(arg, ast.Constant)]
         if len(said) == wanted:
             yield call.lineno, name, tuple(said) if wanted > 1 else said[0], []
-    elif name in LABELLED:
-        yield from texts_within(call.args[1])
     elif name in MARKS:
         for arg in call.args:
             yield from texts_within(arg)

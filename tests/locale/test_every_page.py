@@ -55,6 +55,9 @@ class Marked(NullTranslations):
     def gettext(self, message: str) -> str:
         return f"{OPENS}{message}{CLOSES}" if message in self.known else message
 
+    def pgettext(self, context: str, message: str) -> str:
+        return self.gettext(message)
+
     def ngettext(self, msgid1: str, msgid2: str, n: int) -> str:
         return self.gettext(msgid1 if n == 1 else msgid2)
 

@@ -7,6 +7,7 @@ import io
 import re
 import sqlite3
 import zipfile
+from datetime import UTC, datetime
 from html import unescape
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from tests.prepared import open_service
 from tests.web.conftest import Household, Open, form_token, serving
 from webhook.accounts import settings_store
 from webhook.web.connections import settings_actions
+from webhook.web.http import language
 from webhook.web.http.errors import Problem
 
 FORM = {
@@ -277,3 +279,67 @@ def test_a_browser_keeps_the_colours_it_chose(home: Household) -> None:
     assert "data-theme" not in home.browser().get("/").text
     post(browser, "/theme", theme="neither", back="/")
     assert "data-theme" not in browser.get("/").text
+
+
+# --- the language of this browser
+
+
+@pytest.mark.parametrize(
+    ("accepted", "language"),
+    [
+        ("de-DE,de;q=0.9,en;q=0.8", "de"),
+        ("fr;q=0.9, de;q=0.5, en;q=0.4", "de"),
+        ("en-GB,de;q=0.9", "en"),
+        ("de;q=0, fr", "en"),
+        ("fr, tlh;q=x", "en"),
+        ("", "en"),
+    ],
+)
+def test_a_page_is_in_the_language_that_the_browser_prefers(
+    home: Household, accepted: str, language: str
+) -> None:
+    answer = home.browser().get("/history", headers={"Accept-Language": accepted})
+
+    assert f'<html lang="{language}"' in answer.text
+    assert ("Wiedergaben" in answer.text) == (language == "de")
+    assert answer.headers["content-language"] == language
+    assert {"Accept-Language", "Cookie"} <= set(answer.headers["vary"].split(", "))
+
+
+def test_a_browser_keeps_the_language_it_chose(home: Household) -> None:
+    browser = home.browser()
+
+    answer = post(browser, "/theme", theme="", language="de", back="/history?text=x")
+
+    assert answer.headers["location"] == "/history?text=x&said=saved"
+    assert "Gespeichert." in browser.get("/history?said=saved").text
+    assert '<html lang="de"' in browser.get("/", headers={"Accept-Language": "en"}).text
+    assert '<html lang="en"' in home.browser().get("/").text
+    post(browser, "/theme", theme="", language="", back="/")
+    assert '<html lang="en"' in browser.get("/", headers={"Accept-Language": "en"}).text
+
+
+def test_what_programs_ask_for_stays_english(home: Household) -> None:
+    german = {"Accept-Language": "de"}
+
+    assert "Niemand heißt nobody" in home.browser().get("/people/nobody", headers=german).text
+    assert home.api().get("/api/v1/people/nobody", headers=german).json()["detail"].startswith("There is")
+
+
+def test_days_and_numbers_are_those_of_the_language() -> None:
+    at = datetime(2026, 11, 26, 15, 25, tzinfo=UTC)
+    before = language.LANGUAGE.set("de")
+    try:
+        assert language.format_date(at, "%A %-d %B") == "Donnerstag, 26. November"
+        assert language.format_date(at, "%-d %b %Y") == "26. Nov. 2026"
+        assert language.format_number(1234.5) == "1.234,5"
+        assert language.ngettext("%(num)s play", "%(num)s plays", 1) == "1 Wiedergabe"
+        assert language.ngettext("%(num)s play", "%(num)s plays", 1234) == "1.234 Wiedergaben"
+        assert language.translate("Trakt answered 503: it is in trouble. It is tried again by itself.") == (
+            "Trakt hat mit 503 geantwortet: es hat Schwierigkeiten. Es wird von selbst noch einmal versucht."
+        )
+        assert language.translate("Pilot") == "Pilot"
+    finally:
+        language.LANGUAGE.reset(before)
+    assert language.format_date(at, "%A %-d %B") == "Thursday 26 November"
+    assert (language.format_number(1234), language.format_number(7.5)) == ("1,234", "7.5")

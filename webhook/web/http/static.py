@@ -7,14 +7,15 @@ from pathlib import Path
 
 from starlette.datastructures import Headers
 from starlette.requests import Request
-from starlette.responses import FileResponse, Response
+from starlette.responses import FileResponse, HTMLResponse, Response
 from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import PathLike, StaticFiles
 from starlette.types import Scope
 
 from webhook.web.http.compression import COMPRESSIBLE, accepts_gzip, compress_file, gzip_headers
 from webhook.web.http.errors import Problem
-from webhook.web.http.templating import STATIC
+from webhook.web.http.language import LANGUAGE
+from webhook.web.http.templating import STATIC, draw
 
 
 class Kept(StaticFiles):
@@ -41,9 +42,14 @@ class Kept(StaticFiles):
 
 
 def static_routes() -> list[BaseRoute]:
-    return [Route("/worker.js", worker), Mount("/static", Kept(directory=STATIC))]
+    return [Route("/worker.js", worker), Route("/offline", offline), Mount("/static", Kept(directory=STATIC))]
 
 
 async def worker(request: Request) -> Response:
     """The app's service worker, at the root since it serves no page above its own folder."""
     return FileResponse(STATIC / "worker.js", headers={"Cache-Control": "no-cache"})
+
+
+async def offline(request: Request) -> Response:
+    """What the worker keeps and shows while the service is not reachable."""
+    return HTMLResponse(draw("offline.html", {"language": LANGUAGE.get()}))

@@ -187,7 +187,7 @@ NAMED_DAYS = texts({0: "today", 1: "yesterday", -1: "tomorrow"})
 DATES = texts(
     (
         "%-d %b %Y, %H:%M:%S %Z", "%A %H:%M", "%-d %b %H:%M", "%-d %b %Y", "%-d %b", "%A", "%-d %B", "%-d %B %Y",
-        "aired %A", "aired %-d %b", "aired %-d %b %Y",
+        "%A %-d %B", "%A %-d %B %Y", "%a %-d %b", "%a %-d %b %Y", "aired %A", "aired %-d %b", "aired %-d %b %Y",
     )
 )  # fmt: skip
 """The patterns of dates, by strftime; a translation has them in its own order."""
@@ -350,7 +350,7 @@ def head(entry: Mapping[str, Any]) -> str:
 
 def label(name: str) -> str:
     """The display name of a tracker or a source."""
-    return labels().get(name, name)
+    return translate(labels().get(name, name))
 
 
 @cache

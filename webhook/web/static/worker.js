@@ -1,8 +1,8 @@
 // Watchmark: what an installed app shows when the service cannot be reached. It keeps nothing else.
 "use strict";
-const KEPT = "offline-1";
+const KEPT = "offline-2";
 const base = new URL(".", self.location).pathname;
-const shell = [`${base}static/offline.html`, `${base}static/style.css`, `${base}static/icon.svg`];
+const shell = [`${base}offline`, `${base}static/style.css`, `${base}static/icon.svg`];
 
 self.addEventListener("install", (event) => {
   event.waitUntil(
