@@ -55,6 +55,7 @@ from webhook.transfer.catch_up import CatchUp
 from webhook.transfer.import_queue import Imports
 from webhook.transfer.limits import Limits
 from webhook.transfer.lookup_queue import Resolver
+from webhook.transfer.server_lists import ServerLists
 from webhook.transfer.show_ids import ShowIds
 from webhook.transfer.sources import Feeds
 from webhook.web import health
@@ -129,6 +130,7 @@ def open_service(environ: Environ) -> Service:
         catch_up=catch_up,
         listeners=Listeners(database, asked, intake.keep, catch_up.asked.set),
         backfills=Backfills(database, built, credentials, interpreter.told),
+        server_lists=ServerLists(database, built, credentials, interpreter.added, interpreter.told),
         imports=Imports(
             database,
             settings.data_dir / "imports",
@@ -306,6 +308,7 @@ def background_tasks(service: Service) -> list[asyncio.Task[Any]]:
     chores: dict[str, Chore] = {
         "pruner": Pruner(database, settings.retention_days).run,
         "backfills": service.backfills.run,
+        "server lists": service.server_lists.run,
         "imports": service.imports.run,
         "resolver": service.resolver.run,
         "shows' ids": service.show_ids.run,

@@ -31,6 +31,7 @@ from webhook.transfer.backfill import Backfills
 from webhook.transfer.catch_up import CatchUp
 from webhook.transfer.import_queue import Imports
 from webhook.transfer.lookup_queue import Resolver
+from webhook.transfer.server_lists import ServerLists
 from webhook.transfer.show_ids import ShowIds
 
 
@@ -59,6 +60,7 @@ class Service:
     catch_up: CatchUp
     listeners: Listeners
     backfills: Backfills
+    server_lists: ServerLists
     imports: Imports
     resolver: Resolver
     integrity: Integrity

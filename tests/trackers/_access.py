@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from datetime import datetime
 from typing import Any
 
+from webhook.domain.copies import Copy, Expectation, choose_copies
 from webhook.domain.event import Item
 from webhook.trackers import Tokens, WatchedItem
 
@@ -44,11 +45,20 @@ class Access:
         self.library = Library()
         self.handles: set[str] = set()
         self.renewals = 0
+        self.expected: list[Expectation] = []
         self.turn = asyncio.Lock()
 
     @property
     def tokens(self) -> Tokens:
         return self._tokens
+
+    async def find_copies(self, item: Item) -> list[Copy]:
+        """What the server lists now, of which the index would give these."""
+        listed = [copy async for page in self.tracker.copies(self) for copy in page]
+        return choose_copies(item, listed)
+
+    async def expect(self, expected: Sequence[Expectation]) -> None:
+        self.expected += expected
 
     async def is_ours(self, remote_id: str) -> bool:
         return remote_id in self.handles

@@ -27,13 +27,18 @@ from pydantic import SecretStr
 
 from tests.compat._own import Own
 from tests.fakes._server import Clock, Fake
+from tests.fakes.emby import Emby as FakeEmby
+from tests.fakes.jellyfin import Jellyfin as FakeJellyfin
 from tests.fakes.lastfm import LastFM as FakeLastFM
 from tests.fakes.listenbrainz import ListenBrainz as FakeListenBrainz
+from tests.fakes.plex import ANNA
+from tests.fakes.plex import Plex as FakePlex
 from tests.fakes.simkl import Seen
 from tests.fakes.simkl import Simkl as FakeSimkl
 from tests.fakes.trakt import Trakt as FakeTrakt
 from tests.fakes.tvtime import TVTime as FakeTVTime
 from tests.fakes.tvtime import Viewing
+from tests.trackers._at_home import FILM_DTO, PILOT_DTO, PLEX_FILM, PLEX_PILOT, PLEX_SHOW, SHOW_DTO
 from webhook.domain.event import Action, Episode, Ids, Item, Movie, Track
 from webhook.trackers import Delivery, Tokens
 
@@ -65,6 +70,9 @@ MARK = Delivery(
 LATE = replace(MARK, id=2, at=NOW - timedelta(hours=5), started_at=NOW - timedelta(hours=7), late=True)
 WATCHED = replace(MARK, id=3, action=Action.WATCHED, item=PILOT, progress=None)
 LATE_EPISODE = replace(LATE, id=4, item=PILOT)
+WATCHED_FILM = replace(MARK, action=Action.WATCHED)
+LATE_FILM = replace(LATE, action=Action.WATCHED)
+LATE_WATCHED = replace(LATE_EPISODE, action=Action.WATCHED)
 
 PLAYED = Delivery(
     id=5,
@@ -93,8 +101,11 @@ class Adapter:
 
     `expire` ends what a renewal can mend; only a tracker with `refresh` has it. `many` and
     `many_route` are two or more late marks and the call that carries them; only a tracker with
-    `send_many` has them. `says` is how the service says what others say by a status alone, as a
+    `send_many` has them, and `many_calls` is more than one where the service takes each by a call of its own. `says` is how the service says what others say by a status alone, as a
     fault is given it: Last.fm's 401 is {"status": 403, "body": {"error": 9, "message": "…"}}.
+
+    `public` are the parts of a sign-in that are no secret, such as the id of a user. `forget` takes the marks of
+    Anna's account out of the fake, for a tracker that writes nothing that is there already.
 
     `fill` puts one viewing of an item of its own into Anna's account for each number, so many hours
     before NOW; `three_pages` of them take three calls of `reads`, which lists them. `dates_itself`: what
@@ -116,6 +127,9 @@ class Adapter:
     many: tuple[Delivery, ...] = ()
     many_route: str = ""
     says: Mapping[int, Mapping[str, Any]] = field(default_factory=dict)
+    many_calls: int = 1
+    public: frozenset[str] = frozenset()
+    forget: Callable[[Any], Any] = lambda fake: None
     dates_itself: bool = False
     ticks: bool = False
 
@@ -155,12 +169,80 @@ def tvtime_holds(fake: Any, hours: Iterable[int]) -> None:
         fake.users["anna"].watched[900_000 + ago] = Viewing(at, at)
 
 
+def plex_at_home() -> FakePlex:
+    fake = FakePlex(clock=Clock(NOW))
+    for row in (PLEX_FILM, PLEX_SHOW, PLEX_PILOT):
+        fake.add(dict(row))
+    return fake
+
+
+def plex_holds(fake: Any, hours: Iterable[int]) -> None:
+    for ago in hours:
+        key, guids = str(9000 + ago), [{"id": f"tmdb://{800_000 + ago}"}]
+        row = {**PLEX_FILM, "ratingKey": key, "title": f"Title {ago}", "Guid": guids}
+        fake.add({**row, "guid": f"plex://movie/{ago + 9:024x}"})
+        fake.mark(ANNA, key, NOW - timedelta(hours=ago))
+
+
+def browser_at_home(fake: Any) -> Any:
+    for dto in (FILM_DTO, SHOW_DTO, PILOT_DTO):
+        fake.add(dto)
+    return fake
+
+
+def browser_holds(fake: Any, hours: Iterable[int]) -> None:
+    for ago in hours:
+        ids = {"Tmdb": str(800_000 + ago)}
+        dto = {**FILM_DTO, "Id": f"{900_000 + ago:032x}", "Name": f"Title {ago}", "ProviderIds": ids}
+        fake.play(next(iter(fake.users)), "anna", dto, NOW - timedelta(hours=ago))
+
+
 TRAKT_APP = {"client_id": "fake-client-id", "client_secret": SecretStr("fake-client-secret")}
 LASTFM_APP = {"api_key": "a" * 32, "secret": SecretStr("b" * 32)}
 EPISODE_MARKS = "POST /sidecar/api2.tozelabs.com/v2/watched_episodes"
 
 ADAPTERS: dict[str, Adapter] = {
     # One entry for each file of webhook/trackers, in the order of the alphabet; after an @, where else it is run.
+    "emby": Adapter(
+        fake=lambda: browser_at_home(FakeEmby(clock=Clock(NOW))),
+        settings=lambda url: {"url": url},
+        tokens=lambda fake: fake.add_person(),
+        gone=lambda fake: fake.tokens.clear(),
+        forget=lambda fake: fake.played.clear(),
+        marks=lambda fake: len(fake.watched()),
+        told=(
+            Told(WATCHED_FILM, f"POST /Users/{'aa' * 16}/Items/{'f1' * 16}/UserData"),
+            Told(LATE_WATCHED, f"POST /Users/{'aa' * 16}/Items/{'e1' * 16}/UserData"),
+        ),
+        many=(LATE_FILM, LATE_WATCHED),
+        many_route=f"POST /Users/{'aa' * 16}/Items",
+        many_calls=2,
+        public=frozenset({"user_id", "server"}),
+        wrong=SONG,
+        fill=browser_holds,
+        reads=f"GET /Users/{'aa' * 16}/Items",
+        three_pages=450,
+    ),
+    "jellyfin": Adapter(
+        fake=lambda: browser_at_home(FakeJellyfin(clock=Clock(NOW))),
+        settings=lambda url: {"url": url},
+        tokens=lambda fake: fake.add_person(),
+        gone=lambda fake: fake.tokens.clear(),
+        forget=lambda fake: fake.played.clear(),
+        marks=lambda fake: len(fake.watched()),
+        told=(
+            Told(WATCHED_FILM, f"POST /UserItems/{'f1' * 16}/UserData"),
+            Told(LATE_WATCHED, f"POST /UserItems/{'e1' * 16}/UserData"),
+        ),
+        many=(LATE_FILM, LATE_WATCHED),
+        many_route="POST /UserItems",
+        many_calls=2,
+        public=frozenset({"user_id", "server"}),
+        wrong=SONG,
+        fill=browser_holds,
+        reads="GET /Items",
+        three_pages=450,
+    ),
     "lastfm": Adapter(
         fake=lambda: FakeLastFM(clock=Clock(NOW)),
         settings=lambda url: {**LASTFM_APP, "api_url": f"{url}/2.0/", "auth_url": f"{url}/api/auth/"},
@@ -195,6 +277,24 @@ ADAPTERS: dict[str, Adapter] = {
         reads="GET /1/user/anna/listens",
         three_pages=130,
         says={401: {"status": 401, "body": {"code": 401, "error": "Invalid authorization token."}}},
+    ),
+    "plex": Adapter(
+        fake=plex_at_home,
+        settings=lambda url: {"url": url, "account_url": url},
+        tokens=lambda fake: fake.add_person(),
+        gone=lambda fake: fake.shared.clear(),
+        forget=lambda fake: fake.marks.clear(),
+        marks=lambda fake: len(fake.watched()),
+        told=(Told(WATCHED_FILM, "PUT /:/scrobble"), Told(WATCHED, "PUT /:/scrobble")),
+        many=(LATE_FILM, LATE_WATCHED),
+        many_route="PUT /:/scrobble",
+        many_calls=2,
+        public=frozenset({"user_id", "server"}),
+        wrong=SONG,
+        fill=plex_holds,
+        reads="GET /library/sections/1/all",
+        three_pages=450,
+        ticks=True,
     ),
     "simkl": Adapter(
         fake=lambda: FakeSimkl(clock=Clock(NOW)),

@@ -16,7 +16,7 @@ from webhook import clock, trackers
 from webhook.accounts.credentials import Credentials, Seal
 from webhook.domain.event import Action
 from webhook.domain.outcome import Park, Snooze, Undelivered
-from webhook.domain.rules import ALWAYS_ON, FOLLOWS
+from webhook.domain.rules import ALWAYS_ON, FOLLOWS, OPTIONAL_ACTIONS, SWITCHES
 from webhook.domain.states import DeliveryState
 from webhook.queues import parking
 from webhook.settings import SettingsError, variable
@@ -146,9 +146,14 @@ async def store_sign_in(
     """Store a sign-in and resume the account's waiting deliveries; return the account's id."""
     sealed = seal.seal(dict(tokens))
     now = clock.now()
-    return await database.run(
-        lambda connection: store_tokens(connection, person_id, tracker, sealed, name, now)
-    )
+    server = tokens.get("server")
+
+    def store(connection: Connection) -> int:
+        made = store_tokens(connection, person_id, tracker, sealed, name, now)
+        connection.execute(update(account).where(account.c.id == made).values(server=server))
+        return made
+
+    return await database.run(store)
 
 
 def store_tokens(
@@ -166,7 +171,9 @@ def store_tokens(
 def add_account(connection: Connection, person_id: int, tracker: Tracker, now: datetime) -> int:
     # Unwatched is sent to the built-in library by default, as it belongs to the person.
     home = {Action.UNWATCHED} if tracker.sign_in == "none" else set()
-    return insert_account(connection, person_id, tracker.name, (ALWAYS_ON | home) & tracker.tells, now)
+    # A media server has marks of its own: it is told nothing until that is switched on.
+    tells = frozenset[Action]() if is_media_server(tracker) else (ALWAYS_ON | home) & tracker.tells
+    return insert_account(connection, person_id, tracker.name, tells, now)
 
 
 def insert_account(
@@ -296,6 +303,17 @@ def set_action(connection: Connection, account_id: int, action: Action, on: bool
     told = sorted(tells | {action.value} if on else tells - {action.value})
     connection.execute(update(account).where(here).values(tells=told))
     return told
+
+
+def is_media_server(tracker: Tracker) -> bool:
+    """True for one that has marks of its own, and is told nothing until that is switched on."""
+    return hasattr(tracker, "copies")
+
+
+def list_switches(tracker: Tracker) -> list[Action]:
+    """What a person can switch on and off of what the tracker is sent."""
+    known = SWITCHES if is_media_server(tracker) else OPTIONAL_ACTIONS
+    return [action for action in known if action in tracker.tells]
 
 
 # --- find

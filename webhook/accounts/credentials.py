@@ -6,8 +6,8 @@ import asyncio
 import base64
 import hashlib
 from collections import defaultdict
-from collections.abc import AsyncIterator, Mapping
-from datetime import datetime
+from collections.abc import AsyncIterator, Mapping, Sequence
+from datetime import datetime, timedelta
 from typing import Any, cast
 
 import orjson
@@ -15,13 +15,20 @@ from cryptography.fernet import Fernet, InvalidToken
 from sqlalchemy import Connection, select, update
 
 from webhook import clock
+from webhook.domain.copies import Copy, Expectation, choose_copies
 from webhook.domain.event import Item
 from webhook.domain.outcome import UNREADABLE, Park, Snooze
+from webhook.history import server_items
 from webhook.history.shelf import Shelf
+from webhook.queues import expectations
+from webhook.queues.expectations import Expected
 from webhook.settings import SettingsError
 from webhook.storage.db import Database
 from webhook.storage.tables import account, delivery
 from webhook.trackers import Library, Renews, Tokens, Tracker, WatchedItem
+
+UNLISTED_PAUSE = timedelta(seconds=20)
+"""The wait of deliveries for the first list of what is on a media server."""
 
 
 class Unreadable(SettingsError):
@@ -72,7 +79,7 @@ class Credentials:
     ) -> AccountAccess:
         """As `access`, with tokens that were just read."""
         tokens = self.open_tokens(sealed_tokens)
-        access = AccountAccess(self, account_id, tracker, tokens, Shelf(self.database, person_id))
+        access = AccountAccess(self, account_id, person_id, tracker, tokens, Shelf(self.database, person_id))
         if tokens and stale(tracker, tokens):
             await access.renew(tokens)
         return access
@@ -119,10 +126,17 @@ class AccountAccess:
     """One account's tokens, as a tracker may use and renew them."""
 
     def __init__(
-        self, credentials: Credentials, account_id: int, tracker: Tracker, tokens: Tokens, library: Library
+        self,
+        credentials: Credentials,
+        account_id: int,
+        person_id: int,
+        tracker: Tracker,
+        tokens: Tokens,
+        library: Library,
     ) -> None:
         self._credentials = credentials
         self._account_id = account_id
+        self._person_id = person_id
         self._tracker = tracker
         self._tokens = tokens
         self._library = library
@@ -137,8 +151,9 @@ class AccountAccess:
 
     def dry(self) -> AccountAccess:
         """The same access for a dry run, with a library that raises DryRunStop on changes."""
+        library = DryLibrary(self._library)
         return AccountAccess(
-            self._credentials, self._account_id, self._tracker, self._tokens, DryLibrary(self._library)
+            self._credentials, self._account_id, self._person_id, self._tracker, self._tokens, library
         )
 
     async def is_ours(self, remote_id: str) -> bool:
@@ -146,6 +161,22 @@ class AccountAccess:
         wanted = select(delivery.c.id).where(*mine).limit(1)
         read = self._credentials.database.read
         return await read(lambda connection: connection.execute(wanted).first()) is not None
+
+    async def find_copies(self, item: Item) -> Sequence[Copy]:
+        name, read = self._tracker.name, self._credentials.database.read
+        found = await read(lambda connection: server_items.find_copies(connection, name, item))
+        if found is None:
+            reason = f"what is on {self._tracker.label} is listed first"
+            raise Snooze(reason, after=UNLISTED_PAUSE)
+        return choose_copies(item, found)
+
+    async def expect(self, expected: Sequence[Expectation]) -> None:
+        person_id, server = self._person_id, self._tokens.get("server")
+        if server is not None:
+            told = [Expected(person_id=person_id, server=server, told=one) for one in expected]
+            await self._credentials.database.run(
+                lambda connection: expectations.expect(connection, told, clock.now())
+            )
 
     async def renew(self, stale: Tokens) -> Tokens:
         self._tokens = await self._credentials.renew_tokens(self._account_id, self._tracker, stale)

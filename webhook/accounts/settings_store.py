@@ -71,7 +71,8 @@ def setting_groups() -> list[tuple[str, str, type[BaseModel]]]:
     from webhook import lookups, servers, trackers
 
     found: list[tuple[str, str, type[BaseModel]]] = [("The service", "", Settings)]
-    for name, module in trackers.modules().items():
+    told = {name: module for name, module in trackers.modules().items() if name not in servers.modules()}
+    for name, module in told.items():
         found.append((module.LABEL, f"{name}_", module.Settings))
     for name, module in lookups.modules().items():
         if name not in trackers.modules():

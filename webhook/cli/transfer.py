@@ -86,7 +86,7 @@ def import_command(
 
 def check_kind(kind: str, file: Path | None) -> None:
     """Raise BadParameter for options that do not fit the kind."""
-    files, asked = imports.modules(), {**servers.modules(), **trackers.modules()}
+    files, asked = imports.modules(), {**trackers.modules(), **servers.modules()}
     if file is not None and kind not in files:
         seems = looks_like(file)
         raise typer.BadParameter(

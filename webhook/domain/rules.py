@@ -16,6 +16,9 @@ ALWAYS_ON = frozenset({Action.START, Action.PAUSE, Action.STOP, Action.WATCHED})
 """The actions enabled by default; the others must be switched on."""
 
 OPTIONAL_ACTIONS = (Action.UNWATCHED, Action.RATE, Action.ADD, Action.FAVOURITE)
+SWITCHES = (Action.WATCHED, *OPTIONAL_ACTIONS)
+"""The actions that can be switched; watched is only where it is off at first, as of a media server."""
+
 FOLLOWS: Mapping[Action, Action] = {Action.UNRATE: Action.RATE, Action.UNFAVOURITE: Action.FAVOURITE}
 """Undo actions, each sent wherever its counterpart is."""
 
@@ -124,7 +127,8 @@ class Target:
     """An account with the properties that decide which actions it gets.
 
     `can` is what its tracker can be told at all, `kinds` the kinds of items it takes,
-    `tells` what is switched on for the account, `rules` are its own.
+    `tells` what is switched on for the account, `rules` are its own. `server` is the media server that it is an
+    account at, which knows by itself what happens there.
     """
 
     id: int
@@ -132,6 +136,7 @@ class Target:
     can: frozenset[Action]
     tells: frozenset[Action]
     rules: AccountRules = AccountRules()
+    server: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -163,6 +168,8 @@ def plan_delivery(
     action, key, mark = said
     if event.item.kind not in target.kinds or action not in target.can:
         return None
+    if target.server is not None and target.server == server_of(event, change):
+        return None
     switch = Action.WATCHED if mark else FOLLOWS.get(action, action)
     off = None if switch in target.tells else f"{switch} is switched off for this account"
     kept_back = (
@@ -173,8 +180,16 @@ def plan_delivery(
 
 def unlisted_stream(event: Event, change: Change | None) -> str | None:
     """The reason to ignore a stream that is known only by its address, or None for anything else."""
-    server = change.play.server if change is not None else event.server
-    return "a stream known by its address alone, which no service lists" if server == STREAMS else None
+    return (
+        "a stream known by its address alone, which no service lists"
+        if server_of(event, change) == STREAMS
+        else None
+    )
+
+
+def server_of(event: Event, change: Change | None) -> str | None:
+    """The media server where it happened: of a mark that of the play."""
+    return change.play.server if change is not None else event.server
 
 
 def account_rule(stopped: str | None) -> str | None:

@@ -27,6 +27,7 @@ from webhook.history.play_store import get_play
 from webhook.people import identities
 from webhook.people.ownership import lock_ownership
 from webhook.pipeline.conflicts import ConflictReader
+from webhook.pipeline.echoes import find_echo
 from webhook.pipeline.parsed import Parsed, Verdict
 from webhook.pipeline.planning import (
     Context,
@@ -96,6 +97,7 @@ class Interpreter:
         self.news = asyncio.Event()
         self.behind = timedelta(0)  # the part of the clock's set-back already corrected
         self.told = asyncio.Event()  # set when there may be something to deliver
+        self.added: set[str] = set()  # the media servers to which something was added
         self._loop: asyncio.AbstractEventLoop | None = None  # while it runs
 
     async def run(self, stop: asyncio.Event, is_busy: Callable[[], bool]) -> None:
@@ -203,6 +205,8 @@ class Interpreter:
     def judge_events(self, row: WebhookRow, read: list[Event], reads: SharedReads, now: datetime) -> Verdict:
         connection = reads.connection
         bound = reads.token_person(row.token_id)
+        if read[0].action is Action.ADD and read[0].server is not None:
+            self.added.add(read[0].server)
         owner = self.find_owner(connection, row, read[0], bound)
         if owner is None:
             return Verdict(WebhookState.IGNORED, "nobody_did_it", [event_json(event) for event in read])
@@ -265,6 +269,10 @@ class Interpreter:
         entries = []
         for number, event in enumerate(read):
             entry = {**event_json(event), "person": viewer.name}
+            echo_of = find_echo(context, event)
+            if echo_of is not None:
+                entries.append({**entry, "echo_of": echo_of})
+                continue
             play_id = find_earlier_play(row.events or [], entry)
             if play_id is not None:
                 reapply_event(context, event, play_id, number)

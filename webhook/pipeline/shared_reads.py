@@ -63,6 +63,7 @@ class SharedReads:
                     can=self.capabilities[row.tracker].can,
                     tells=frozenset(map(Action, row.tells)),
                     rules=AccountRules.from_json(row.rules),
+                    server=row.server,
                 )
                 for row in rows
                 if row.tracker in self.capabilities

@@ -15,6 +15,7 @@ from datetime import datetime, timedelta
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
+from webhook.domain.copies import Copy, Expectation
 from webhook.domain.event import Action, Item, Kind
 from webhook.domain.outcome import Done, Undelivered
 from webhook.domain.play import Dated
@@ -87,6 +88,14 @@ class Access(Protocol):
         """True if a delivery to this account made what the service knows by this handle."""
         ...
 
+    async def find_copies(self, item: Item) -> Sequence[Copy]:
+        """The copies of an item on the media server of this account, as it was listed last; raises Snooze before that."""
+        ...
+
+    async def expect(self, expected: Sequence[Expectation]) -> None:
+        """Store, before anything is sent, what the media server will report of it."""
+        ...
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class DeviceCode:
@@ -146,6 +155,17 @@ class WatchedItem:
     item: Item
     at: datetime | None
     remote_id: str | None = None
+
+
+class ListsCopies(Protocol):
+    """A media server, whose account is told of what the person watched elsewhere.
+
+    Its account is told nothing until that is switched on.
+    """
+
+    def copies(self, access: Access) -> AsyncIterator[Sequence[Copy]]:
+        """All films and episodes that the account sees, a page at a time; raises as `send` does."""
+        ...
 
 
 class ListsHistory(Protocol):

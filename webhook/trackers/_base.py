@@ -98,13 +98,14 @@ class BaseTracker:
         params: Mapping[str, str] | None = None,
         json: Any = None,
         form: Mapping[str, str] | None = None,
+        paging: Mapping[str, str] | None = None,
         patient: bool = False,
     ) -> httpx.Response:
         """One call to a path, or to the one address (None); raises Retry where no whole answer comes.
 
         Where no call is taken at the moment it raises Snooze, `patient` after a wait.
         """
-        headers = self.headers(tokens or {})
+        headers = {**self.headers(tokens or {}), **(paging or {})}
         account = str(headers)
         if form is not None:
             headers["Content-Type"] = FORM

@@ -11,7 +11,6 @@ from sqlalchemy.exc import IntegrityError
 from webhook import clock
 from webhook.accounts import accounts
 from webhook.domain.event import Action, Ids
-from webhook.domain.rules import OPTIONAL_ACTIONS
 from webhook.domain.states import NEEDS_PERSON, REVIVABLE
 from webhook.identity import matches
 from webhook.people import household, identities, people
@@ -333,7 +332,7 @@ def set_tells(
     row = find_account(connection, visitor, account_id)
     if row.tracker not in built:
         raise not_set_up(row.tracker)
-    can = [action for action in OPTIONAL_ACTIONS if action in built[row.tracker].tells]
+    can = accounts.list_switches(built[row.tracker])
     if unknown := set(wanted) - set(can):
         known = ", ".join(can) or "nothing to switch"
         raise Problem(422, f"tells: {min(unknown)[:50]} can't be switched here. Available: {known}.")

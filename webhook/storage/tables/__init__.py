@@ -77,6 +77,14 @@ from webhook.storage.tables.queues import (
     job,
     webhook,
 )
+from webhook.storage.tables.servers import (
+    ExpectationRow,
+    ServerItemKeyRow,
+    ServerItemRow,
+    expectation,
+    server_item,
+    server_item_key,
+)
 from webhook.storage.types import Sealed
 
 __all__ = [
@@ -88,6 +96,7 @@ __all__ = [
     "DeliveryRow",
     "EditRow",
     "EpisodeListRow",
+    "ExpectationRow",
     "FollowRow",
     "HouseholdRow",
     "IdentityRow",
@@ -103,6 +112,8 @@ __all__ = [
     "PlayRow",
     "PrivacyRow",
     "RuntimeRow",
+    "ServerItemKeyRow",
+    "ServerItemRow",
     "TableRow",
     "TallyRow",
     "TickRow",
@@ -119,6 +130,7 @@ __all__ = [
     "delivery",
     "edit",
     "episode_list",
+    "expectation",
     "follow",
     "household",
     "identity",
@@ -137,6 +149,8 @@ __all__ = [
     "row_class_of",
     "runtime",
     "sealed_columns",
+    "server_item",
+    "server_item_key",
     "tally",
     "tick",
     "token",

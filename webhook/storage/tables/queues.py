@@ -56,6 +56,7 @@ class AccountRow(TableRow, table=True):
     person_id: int = Field(foreign_key="person.id", ondelete="CASCADE", sa_type=Id)
     tracker: str = Field(max_length=32)
     name: str | None = Field(default=None, max_length=200)
+    server: str | None = Field(default=None, max_length=200)
     tokens: str | None = Field(default=None, sa_type=Sealed)
     tells: list[str] = Field(sa_type=JsonText)
     rules: RulesJson = Field(default_factory=dict, sa_type=JsonText)

@@ -78,11 +78,16 @@ class ServiceInfo:
     steps: tuple[str, ...]
     fields: Mapping[str, FieldInfo]
 
+    @property
+    def takes_accounts(self) -> bool:
+        """True if people sign in to it: a tracker, or a media server that can be told."""
+        return self.name in trackers.modules()
+
 
 @cache
 def services() -> Mapping[str, ServiceInfo]:
     """All services by name: trackers, separate lookups, servers and notifications."""
-    told = trackers.modules()
+    told = {name: module for name, module in trackers.modules().items() if name not in servers.modules()}
     asked = {name: module for name, module in lookups.modules().items() if name not in told}
     groups: list[tuple[ServiceKind, Mapping[str, Any]]] = [
         ("tracker", told),
@@ -118,8 +123,8 @@ def fields_of(settings: type[BaseModel]) -> Iterable[tuple[str, FieldInfo]]:
 
 
 def find_service(visitor: Visitor, name: str) -> ServiceInfo:
-    """The service with this name; a member finds only trackers, since the rest belongs to the owner."""
+    """The service with this name; a member finds only what one signs in to, since the rest belongs to the owner."""
     found = services().get(name)
-    if found is None or (not visitor.is_admin and found.kind != "tracker"):
+    if found is None or (not visitor.is_admin and not found.takes_accounts):
         raise Problem(404, f"There is no connection named {name[:50]}.")
     return found

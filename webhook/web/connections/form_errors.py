@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, cast
 
 from webhook.domain.event import Kind
-from webhook.domain.rules import LISTS, OPTIONAL_ACTIONS
+from webhook.domain.rules import LISTS, SWITCHES
 from webhook.web.connections.models import ConnectionAccount, ConnectionSetting
 
 TEXT_FILTERS = tuple(name for name in LISTS if name != "kinds")
@@ -51,7 +51,7 @@ class FormError:
         if self.form == "account" and self.typed.get("account") == str(account["id"]):
             typed = self.typed
             return {
-                "tells": [name for name in OPTIONAL_ACTIONS if f"tell_{name}" in typed],
+                "tells": [name for name in SWITCHES if f"tell_{name}" in typed],
                 "kinds": [kind.value for kind in Kind if f"kind_{kind.value}" in typed],
                 "mark": typed.get("watched_mark", ""),
                 "lists": {name: typed.get(name, "") for name in TEXT_FILTERS},

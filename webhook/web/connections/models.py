@@ -9,7 +9,7 @@ from pydantic import AfterValidator, Field
 from typing_extensions import TypedDict
 
 from webhook.accounts.sign_ins import SignInState
-from webhook.domain.rules import OPTIONAL_ACTIONS
+from webhook.domain.rules import SWITCHES
 from webhook.queries.people import AccountFields
 from webhook.queries.reception import ReceptionJson
 from webhook.storage.json_fields import Id, Time
@@ -175,6 +175,6 @@ class Connected(SignedIn):
 
 
 class Tells(Body):
-    tells: list[Annotated[str, OneOf(lambda: OPTIONAL_ACTIONS)]] = Field(
+    tells: list[Annotated[str, OneOf(lambda: SWITCHES)]] = Field(
         description="Of what its tracker can be told: these on, the others off."
     )

@@ -12,8 +12,9 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from webhook.accounts import settings_store
+from webhook.accounts.accounts import list_switches
 from webhook.domain.event import Kind
-from webhook.domain.rules import OPTIONAL_ACTIONS
+from webhook.domain.rules import SWITCHES
 from webhook.settings import SettingsError
 from webhook.texts import texts
 from webhook.web import actions as changes
@@ -45,6 +46,7 @@ TONES: Mapping[str, str] = {
 
 TELL_LABELS: Mapping[str, str] = texts(
     {
+        "watched": "what you watched elsewhere, as watched",
         "unwatched": "when something is marked unwatched",
         "rate": "ratings",
         "add": "what is added to the library, as a collection",
@@ -115,7 +117,7 @@ class Connections(Page):
     async def render_service(self, request: Request, visitor: Visitor, refused: FormError) -> Response:
         """Render the page of one connection, with the error of the last form."""
         one = catalog.find_service(visitor, request.path_params["name"])
-        tracker = self.service.trackers.get(one.name) if one.kind == "tracker" else None
+        tracker = self.service.trackers.get(one.name) if one.takes_accounts else None
 
         def read(connection: Connection) -> dict[str, Any]:
             shown = states.describe_service(connection, self.service, visitor, one)
@@ -126,7 +128,7 @@ class Connections(Page):
                 "names": visible.names(connection) if visitor.is_admin else [visitor.name],
             }
 
-        can = () if tracker is None else tracker.tells
+        can = () if tracker is None else list_switches(tracker)
         more = {
             "refused": refused,
             "in_setup": is_in_setup(request),
@@ -135,6 +137,7 @@ class Connections(Page):
             else f"{base(self.service.settings, request)}/connections/{one.name}",
             "pending": getattr(request.state, "pending", None),
             "tones": TONES,
+            "takes_accounts": one.takes_accounts,
             "lists": LIST_LABELS,
             "tells": {name: text for name, text in TELL_LABELS.items() if name in can},
             "kinds": [] if tracker is None else [kind.value for kind in Kind if kind in tracker.kinds],
@@ -234,7 +237,7 @@ class Connections(Page):
         """Save one account's options and rules."""
         one = catalog.find_service(visitor, request.path_params["name"])
         wanted, rules = account_id_of(fields, "account"), validate(Rules, rules_of(fields)).to_json()
-        tells = [name for name in OPTIONAL_ACTIONS if f"tell_{name}" in fields]
+        tells = [name for name in SWITCHES if f"tell_{name}" in fields]
 
         def apply(connection: Connection) -> None:
             changes.set_rules(connection, visitor, wanted, rules)

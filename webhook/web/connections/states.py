@@ -48,7 +48,7 @@ TAIL, LONG_ENOUGH = 4, 16
 def list_services(connection: Connection, service: Service, visitor: Visitor) -> list[ConnectionJson]:
     """The connections that the visitor may see."""
     whole = accounts_of(connection, visitor)
-    seen = [one for one in services().values() if visitor.is_admin or one.kind == "tracker"]
+    seen = [one for one in services().values() if visitor.is_admin or one.takes_accounts]
     return [_describe(connection, service, visitor, one, whole) for one in seen]
 
 
@@ -65,7 +65,7 @@ def _describe(
     one: ServiceInfo,
     whole: Sequence[ConnectionAccount],
 ) -> ConnectionJson:
-    theirs = [entry for entry in whole if entry["tracker"] == one.name] if one.kind == "tracker" else []
+    theirs = [entry for entry in whole if entry["tracker"] == one.name] if one.takes_accounts else []
     tested = latest_result(connection, one) if one.kind != "tracker" else None
     state = state_of(service, one, theirs, tested)
     return {
@@ -142,7 +142,7 @@ def is_set_up(service: Service, one: ServiceInfo) -> bool:
 
 def sign_in_of(service: Service, one: ServiceInfo) -> trackers.SignIn | None:
     """The sign-in method of a configured tracker: device, web, password, token or none."""
-    tracker = service.trackers.get(one.name) if one.kind == "tracker" else None
+    tracker = service.trackers.get(one.name) if one.takes_accounts else None
     return None if tracker is None else tracker.sign_in
 
 

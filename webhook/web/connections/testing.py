@@ -40,7 +40,7 @@ async def test(
     service: Service, visitor: Visitor, one: ServiceInfo, account_id: int | None
 ) -> list[TestResult]:
     """Test a service; returns one result for each account of a tracker."""
-    if one.kind == "tracker":
+    if one.kind == "tracker" or account_id is not None:
         return await test_accounts(service, visitor, one, account_id)
     if not is_set_up(service, one):
         raise Problem(409, f"{one.label} is not set up yet. Enter its settings first.")

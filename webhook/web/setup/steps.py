@@ -9,7 +9,7 @@ from typing import NamedTuple, TypedDict
 
 from sqlalchemy import ColumnElement, Connection, delete, insert, select
 
-from webhook import sources, trackers
+from webhook import servers, sources, trackers
 from webhook.domain.states import WebhookState
 from webhook.people.people import SETUP_NOTE
 from webhook.queries.people import UnclaimedJson
@@ -188,7 +188,10 @@ def read_accounts(connection: Connection, service: Service, visitor: Visitor) ->
 def destinations(service: Service) -> list[str]:
     """The trackers that one signs in to, those that cost nothing first."""
     built_in = {name for name, tracker in service.trackers.items() if tracker.sign_in == "none"}
-    return [*FREE_TRACKERS, *(name for name in trackers.modules() if name not in {*FREE_TRACKERS, *built_in})]
+    return [
+        *FREE_TRACKERS,
+        *(name for name in trackers.modules() if name not in {*FREE_TRACKERS, *built_in, *servers.modules()}),
+    ]
 
 
 def load_choices(connection: Connection, person_id: int | None) -> SetupNote | None:

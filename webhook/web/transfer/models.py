@@ -18,7 +18,7 @@ from webhook.web.http.models import Filter, Flag, Moment, Name, OneOf, Paging, P
 
 def feed_names() -> tuple[str, ...]:
     """The media servers and trackers that an import can read."""
-    return (*servers.modules(), *trackers.modules())
+    return tuple(dict.fromkeys((*servers.modules(), *trackers.modules())))
 
 
 ImportKind = Annotated[str, OneOf(imports.modules)]

@@ -1,0 +1,182 @@
+"""Echoes: a server reports our own mark, by every way and at any time, and nothing comes of it."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from tests.told.home import Home
+from tests.trackers._adapters import FILM, PILOT
+from tests.trackers._at_home import FILM_DTO
+from webhook import clock
+from webhook.domain.event import Ids, Movie
+
+MANY = 250
+SERVERS = ("jellyfin", "emby")
+"""Jellyfin as before 10.9, whose webhook of our mark is that of a mark by hand."""
+
+
+def make_old_home(make_home: Callable[..., Home], name: str) -> Home:
+    home = make_home(name)
+    home.fakes[name].switches.version = "10.8.13"
+    return home
+
+
+def film(number: int) -> Movie:
+    return Movie(title=f"Film {number}", year=2001, ids=Ids(tmdb=500_000 + number))
+
+
+def add_films(home: Home, name: str, count: int) -> None:
+    for number in range(count):
+        ids = {"Tmdb": str(500_000 + number)}
+        dto = {**FILM_DTO, "Id": f"{number + 1:032x}", "Name": f"Film {number}", "ProductionYear": 2001}
+        home.fakes[name].add({**dto, "ProviderIds": ids})
+    home.service.interpreter.added.add(home.fakes[name].server_id)
+    home.list_servers()
+
+
+@pytest.mark.parametrize("name", SERVERS)
+def test_an_echo_joins_the_trace_of_the_delivery_that_it_is_of(
+    make_home: Callable[..., Home], name: str
+) -> None:
+    home = make_old_home(make_home, name)
+    home.say("watched", FILM)
+    home.delivered()
+    (told,) = home.deliveries(tracker=name)
+    (payload,) = home.fakes[name].sent
+
+    webhook = home.post(payload, name)
+
+    assert home.echo_of(webhook) == told["id"]
+    assert home.count_plays() == 1
+    assert len(home.deliveries(tracker=name)) == 1
+
+
+@pytest.mark.parametrize("name", SERVERS)
+def test_thousands_of_echoes_make_no_play(make_home: Callable[..., Home], name: str) -> None:
+    home, chance = make_old_home(make_home, name), random.Random(17)  # noqa: S311 - a test that is the same each time
+    fake, early = home.fakes[name], []
+    add_films(home, name, MANY)
+    fake.on_change = lambda payload: early.append(payload) if chance.random() < 0.3 else None
+    for number in range(MANY):
+        home.say("watched", film(number), clock.now() - timedelta(days=number, hours=5))
+    while home.deliveries("waiting"):
+        home.delivered()
+
+    for payload in early:  # before the answer, as far as the database can tell: nothing is settled by it
+        home.post(payload, name)
+    late = [*fake.sent, *fake.sent]
+    chance.shuffle(late)
+    for place, payload in enumerate(late):
+        if place == MANY:
+            home.reopen()
+        home.post(payload, name, clock.now() + timedelta(hours=chance.choice((0, 0, 3, 30))))
+
+    assert len(fake.watched()) == MANY
+    assert len(fake.sent) == MANY
+    assert home.count_plays() == MANY
+    assert len(home.deliveries(tracker=name)) == MANY
+
+
+def test_an_echo_that_overtakes_the_answer_is_known(make_home: Callable[..., Home]) -> None:
+    home = make_old_home(make_home, "jellyfin")
+    seen: list[int] = []
+    home.fakes["jellyfin"].on_change = lambda payload: seen.append(home.post(payload, "jellyfin"))
+    home.say("watched", FILM)
+
+    home.delivered()
+
+    (told,) = home.deliveries(tracker="jellyfin")
+    assert [home.echo_of(webhook) for webhook in seen] == [told["id"]]
+    assert home.count_plays() == 1
+
+
+def test_a_dated_mark_is_reported_as_what_no_player_and_no_hand_does(make_home: Callable[..., Home]) -> None:
+    home = make_home("jellyfin")
+    home.say("watched", FILM)
+    home.delivered()
+
+    home.post(home.fakes["jellyfin"].sent[0], "jellyfin")
+
+    assert home.fakes["jellyfin"].sent[0]["SaveReason"] == "UpdateUserData"
+    assert home.count_plays() == 1
+
+
+def test_a_real_rewatch_is_a_play_and_is_told_to_nobody_it_came_from(make_home: Callable[..., Home]) -> None:
+    home = make_home("jellyfin")
+    home.say("watched", FILM, clock.now() - timedelta(days=2))
+    home.delivered()
+
+    home.post(stopped(home), "jellyfin")
+
+    assert home.count_plays() == 2
+    assert len(home.deliveries(tracker="jellyfin")) == 1
+
+
+def test_the_opposite_of_our_mark_is_the_person_s_own_doing(make_home: Callable[..., Home]) -> None:
+    home = make_home("jellyfin")
+    fake = home.fakes["jellyfin"]
+    home.say("watched", FILM, clock.now() - timedelta(minutes=5))
+    home.delivered()
+    fake.mark_by_hand("aa" * 16, FILM_DTO["Id"], played=False)
+    fake.mark_by_hand("aa" * 16, FILM_DTO["Id"])
+    _, unmarked, marked = fake.sent
+
+    webhooks = [home.post(payload, "jellyfin") for payload in (unmarked, marked)]
+
+    assert [home.echo_of(webhook) for webhook in webhooks] == [None, None]
+    assert home.count_plays() == 2
+
+
+def test_the_same_mark_of_somebody_else_counts(make_home: Callable[..., Home]) -> None:
+    home = make_home("jellyfin")
+    fake = home.fakes["jellyfin"]
+    fake.add_person("ben", "bb" * 16)
+    home.add_person("ben", "jellyfin:ben")
+    home.say("watched", FILM)
+    home.delivered()
+    fake.mark_by_hand("bb" * 16, FILM_DTO["Id"])
+
+    home.post(fake.sent[-1], "jellyfin")
+
+    assert home.count_plays() == 2
+
+
+def test_two_episodes_of_one_file_are_one_mark_and_one_echo(make_home: Callable[..., Home]) -> None:
+    home = make_home("jellyfin")
+    fake = home.fakes["jellyfin"]
+    double = {
+        **fake.library["e1" * 16],
+        "Id": "d2" * 16,
+        "IndexNumber": 2,
+        "IndexNumberEnd": 3,
+        "ProviderIds": {},
+    }
+    fake.add(double)
+    home.service.interpreter.added.add(fake.server_id)
+    home.list_servers()
+    for number in (2, 3):
+        home.say(
+            "watched", PILOT.__class__(show="Breaking Bad", season=1, number=number, show_ids=PILOT.show_ids)
+        )
+    home.delivered()
+
+    home.post(fake.sent[0], "jellyfin")
+
+    assert len(fake.sent) == 1
+    assert home.count_plays() == 2
+    assert {one["state"] for one in home.deliveries(tracker="jellyfin")} == {"done"}
+
+
+def stopped(home: Home) -> dict[str, Any]:
+    """Played to its end on the Jellyfin itself."""
+    return {
+        "NotificationType": "PlaybackStop", "ServerId": home.fakes["jellyfin"].server_id, "ItemId": FILM_DTO["Id"],
+        "ItemType": "Movie", "Name": FILM.title, "Year": FILM.year, "Provider_tmdb": "20526",
+        "UserId": "aa" * 16, "NotificationUsername": "anna", "DeviceId": "tv", "PlayedToCompletion": True,
+        "RunTimeTicks": 72_000_000_000, "PlaybackPositionTicks": 71_000_000_000,
+    }  # fmt: skip

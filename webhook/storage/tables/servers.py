@@ -1,0 +1,60 @@
+"""Media servers that are told: what each has, as it was listed last, and what it will report of what it was told."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from sqlalchemy import Index
+from sqlmodel import Field
+
+from webhook.storage.json_shapes import ItemJson
+from webhook.storage.tables.base import TableRow, id_field, table_of
+from webhook.storage.types import Id, JsonText, Utc
+
+
+class ServerItemRow(TableRow, table=True):
+    """A film, or an episode that a file holds, on a media server."""
+
+    __tablename__ = "server_item"
+    __table_args__ = (Index("ix_server_item_key", "tracker", "item_key"), {"comment": __doc__})
+
+    id: int = id_field()
+    tracker: str = Field(max_length=32)
+    item_key: str = Field(max_length=64)
+    show_key: str | None = Field(default=None, max_length=64)
+    library: str | None = Field(default=None, max_length=200)
+    item: ItemJson = Field(sa_type=JsonText)
+
+
+class ServerItemKeyRow(TableRow, table=True):
+    """What an item on a media server is found by: an id, or its numbers under an id of its show."""
+
+    __tablename__ = "server_item_key"
+    __table_args__ = (Index("ix_server_item_key_item", "server_item_id"), {"comment": __doc__})
+
+    tracker: str = Field(primary_key=True, max_length=32)
+    key: str = Field(primary_key=True, max_length=300)
+    server_item_id: int = Field(
+        primary_key=True, foreign_key="server_item.id", ondelete="CASCADE", sa_type=Id
+    )
+
+
+class ExpectationRow(TableRow, table=True):
+    """A change that a media server was told to make, which it reports like any other."""
+
+    __tablename__ = "expectation"
+    __table_args__ = ({"comment": __doc__},)
+
+    person_id: int = Field(primary_key=True, foreign_key="person.id", ondelete="CASCADE", sa_type=Id)
+    server: str = Field(primary_key=True, max_length=200)
+    item_key: str = Field(primary_key=True, max_length=64)
+    action: str = Field(primary_key=True, max_length=16)
+    value: int = Field(primary_key=True)
+    delivery_id: int = Field(sa_type=Id)
+    told_at: datetime = Field(sa_type=Utc)
+    until: datetime = Field(sa_type=Utc)
+
+
+server_item = table_of(ServerItemRow)
+server_item_key = table_of(ServerItemKeyRow)
+expectation = table_of(ExpectationRow)

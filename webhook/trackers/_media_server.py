@@ -1,0 +1,252 @@
+"""The base class of media servers that are told: a person's marks there are compared first, and written once.
+
+A server has no call for many marks. Many late ones are looked up together, written two at a time, and read back
+together, since a success of the call alone proves no change.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import ClassVar
+
+from webhook.domain.copies import Copy, Expectation
+from webhook.domain.event import Action, Item, Kind
+from webhook.domain.items import same_item
+from webhook.domain.outcome import Dead, Done, Park, Retry, Skip, Snooze, Undelivered, Unmatched
+from webhook.domain.retry import UNSURE_PAUSE
+from webhook.trackers import Access, Delivery
+from webhook.trackers._base import BatchTracker, Outcome
+from webhook.trackers._json import JsonObject
+from webhook.trackers._refusals import Refusal, park_as
+
+WRITERS = 2
+"""Calls at a time that write: a server's database takes one after the other anyway."""
+
+HANDLE_LENGTH, MAX_COPIES = 12, 4
+"""Characters of an item's key in the handle of a mark, which names each copy that was marked."""
+
+LISTED_AGAIN = timedelta(days=1)
+"""The time after which what is not on the server is looked for anew; what is added meanwhile is sent at once."""
+
+OUTCOME_WORDS: Mapping[Action, str] = {
+    Action.WATCHED: "marked watched",
+    Action.UNWATCHED: "marked unwatched",
+    Action.RATE: "rated",
+    Action.UNRATE: "rating removed",
+    Action.FAVOURITE: "made a favourite",
+    Action.UNFAVOURITE: "no favourite any more",
+}
+NOT_THERE = "it is not on this server yet; it is sent when it is added"
+NOT_OURS = "it was watched there before Watchmark marked anything, so there is no mark of ours to take back"
+
+
+def skip_hidden(refusal: Refusal) -> Skip:
+    return Skip(refusal.reason("this person cannot see the item"), answer=refusal.answer)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ItemState:
+    """A person's marks of an item on a server. `items` are those that its file holds, `row` is what the server sent."""
+
+    key: str
+    items: Sequence[Item]
+    played: bool = False
+    rating: float | None = None
+    favourite: bool = False
+    at: datetime | None = None
+    row: JsonObject = field(default_factory=dict)
+
+    def has(self, action: Action, value: int | None) -> bool:
+        """True if the item is as this action makes it."""
+        match action:
+            case Action.WATCHED | Action.UNWATCHED:
+                return self.played is (action is Action.WATCHED)
+            case Action.FAVOURITE | Action.UNFAVOURITE:
+                return self.favourite is (action is Action.FAVOURITE)
+            case Action.UNRATE:
+                return not self.rating
+        # An agent's 7.9 and our 8 are one rating.
+        return self.rating is not None and value is not None and abs(self.rating - value) < 0.5
+
+
+States = Mapping[str, ItemState]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Change:
+    """A change to one copy of an item, for a delivery."""
+
+    delivery: Delivery
+    state: ItemState
+
+    @property
+    def expectation(self) -> Expectation:
+        one = self.delivery
+        return Expectation(delivery_id=one.id, item_key=self.state.key, action=one.action, value=one.rating)
+
+
+class MediaServer(BatchTracker):
+    """Base class of media servers. A subclass reads states and copies, and has a method for each write."""
+
+    kinds = frozenset({Kind.MOVIE, Kind.EPISODE})
+    actions: ClassVar[Mapping[Action, str]] = {
+        Action.WATCHED: "send_alone",
+        Action.UNWATCHED: "unmark",
+        Action.RATE: "send_alone",
+        Action.UNRATE: "send_alone",
+    }
+    one_mark = True
+    undated = True
+    batch = 100
+    statuses = {401: park_as(Park.SIGNED_OUT), 403: skip_hidden}
+
+    async def read_states(self, access: Access, keys: Sequence[str]) -> States:
+        """The states of these items, without those that are gone or hidden from this person."""
+        raise NotImplementedError
+
+    async def write(self, access: Access, state: ItemState, action: Action, delivery: Delivery) -> None:
+        """Make the change by one call; raises as `send` does."""
+        raise NotImplementedError
+
+    def copies(self, access: Access) -> AsyncIterator[Sequence[Copy]]:
+        raise NotImplementedError
+
+    async def check(self, access: Access) -> str:
+        raise NotImplementedError
+
+    async def send_many(self, deliveries: Sequence[Delivery], access: Access) -> list[Outcome]:
+        found = [await self.locate(delivery, access) for delivery in deliveries]
+        keys = dict.fromkeys(copy.item_key for copies in found if isinstance(copies, list) for copy in copies)
+        states = await self.read_states(access, list(keys)) if keys else {}
+        plans = [
+            self.compare(delivery, copies, states) for delivery, copies in zip(deliveries, found, strict=True)
+        ]
+        changes = [change for plan in plans if isinstance(plan, list) for change in plan]
+        made = await self.make(access, changes) if changes else {}
+        return [merge_outcomes(plan, made) if isinstance(plan, list) else plan for plan in plans]
+
+    async def locate(self, delivery: Delivery, access: Access) -> list[Copy] | Undelivered:
+        if delivery.item.kind not in self.kinds:
+            return Dead(f"{self.label} is told of films and episodes, and this is a {delivery.item.kind}")
+        try:
+            copies = list(await access.find_copies(delivery.item))
+        except Unmatched as decision:
+            return decision
+        return copies or Snooze(NOT_THERE, after=LISTED_AGAIN, lane=False)
+
+    def compare(
+        self, delivery: Delivery, copies: list[Copy] | Undelivered, states: States
+    ) -> list[Change] | Outcome:
+        """The changes that are left to make, or the outcome where there are none."""
+        if isinstance(copies, Undelivered):
+            return copies
+        # A key may have become another item's since the server was listed.
+        there = [
+            state
+            for key in dict.fromkeys(copy.item_key for copy in copies)
+            if (state := states.get(key)) is not None
+            and any(same_item(item, delivery.item) for item in state.items)
+        ]
+        if not there:
+            return Snooze(NOT_THERE, after=LISTED_AGAIN, lane=False)
+        if delivery.action is Action.UNWATCHED:
+            there = [state for state in there if is_handle_of(delivery.remote_id, state.key)]
+        left = [state for state in there if not state.has(delivery.action, delivery.rating)]
+        if left:
+            return [Change(delivery, state) for state in left]
+        handle = delivery.remote_id or (handle_of(there) if delivery.unsure else None)
+        return Done(answer="it was so already", remote_id=handle)
+
+    async def make(self, access: Access, changes: Sequence[Change]) -> dict[tuple[int, str], Outcome]:
+        """Make the changes: the outcome of each, by delivery and key. What breaks it off is raised where nothing was made.
+
+        The first goes alone, so that of a server in trouble no more than one call is unsure.
+        """
+        first = {(one.state.key, one.delivery.action, one.delivery.rating): one for one in reversed(changes)}
+        made = await self.write_all(access, [change for change in changes if change in first.values()])
+        for change in changes:  # two episodes of one file, or two viewings of one film, are one mark
+            place = change.delivery.id, change.state.key
+            if place not in made:
+                one = first[change.state.key, change.delivery.action, change.delivery.rating]
+                made[place] = made[one.delivery.id, one.state.key]
+        return made
+
+    async def write_all(self, access: Access, changes: Sequence[Change]) -> dict[tuple[int, str], Outcome]:
+        await access.expect([change.expectation for change in changes])
+        made: dict[tuple[int, str], Outcome] = {}
+        broken: list[Undelivered] = []
+
+        async def make_next(waiting: Iterator[Change]) -> None:
+            for change in waiting:
+                if broken:
+                    made[change.delivery.id, change.state.key] = without_doubt(broken[0])
+                    continue
+                try:
+                    await self.write(access, change.state, change.delivery.action, change.delivery)
+                    made[change.delivery.id, change.state.key] = Done(answer="")
+                except (Retry, Snooze) as decision:
+                    broken.append(decision)
+                    made[change.delivery.id, change.state.key] = decision
+                except Undelivered as decision:
+                    made[change.delivery.id, change.state.key] = decision
+
+        await make_next(iter(changes[:1]))
+        if broken:
+            raise broken[0]
+        rest = iter(changes[1:])
+        await asyncio.gather(*(make_next(rest) for _ in range(WRITERS)))
+        await self.read_back(access, changes, made)
+        return made
+
+    async def read_back(
+        self, access: Access, changes: Sequence[Change], made: dict[tuple[int, str], Outcome]
+    ) -> None:
+        """Replace the outcomes of what the server took and did not keep."""
+        written = [
+            change for change in changes if isinstance(made[change.delivery.id, change.state.key], Done)
+        ]
+        states = await self.read_states(access, list(dict.fromkeys(change.state.key for change in written)))
+        for change in written:
+            now, delivery = states.get(change.state.key), change.delivery
+            if now is None or not now.has(delivery.action, delivery.rating):
+                reason = f"{self.label} answered, and the item is as it was"
+                made[delivery.id, change.state.key] = Retry(
+                    reason, after=UNSURE_PAUSE, unsure=True, lane=False, suspect=True
+                )
+
+    async def unmark(self, delivery: Delivery, access: Access) -> Done:
+        """Take back a mark of ours. What was watched there before stays watched."""
+        if delivery.remote_id is None:
+            raise Skip(NOT_OURS)
+        return await self.send_alone(delivery, access)
+
+
+def merge_outcomes(plan: Sequence[Change], made: Mapping[tuple[int, str], Outcome]) -> Outcome:
+    """The outcome of a delivery by those of its copies: the first that failed."""
+    delivery = plan[0].delivery
+    outcomes = [made[delivery.id, change.state.key] for change in plan]
+    for outcome in outcomes:
+        if isinstance(outcome, Undelivered):
+            return outcome
+    keys = ", ".join(change.state.key for change in plan)
+    answer = f"{OUTCOME_WORDS.get(delivery.action, delivery.action)}: {keys}"
+    return Done(answer=answer, remote_id=handle_of([change.state for change in plan]))
+
+
+def without_doubt(decision: Undelivered) -> Undelivered:
+    """The decision for what was not sent because of it."""
+    if isinstance(decision, Retry):
+        return Retry(decision.reason, after=decision.after)
+    return decision
+
+
+def handle_of(states: Sequence[ItemState]) -> str:
+    """The handle of a mark: the beginning of the key of each copy, as many as there is room for."""
+    return ",".join(state.key[:HANDLE_LENGTH] for state in states[:MAX_COPIES])
+
+
+def is_handle_of(handle: str | None, key: str) -> bool:
+    return handle is not None and key[:HANDLE_LENGTH] in handle.split(",")
