@@ -114,9 +114,6 @@ class MediaServer(BatchTracker):
     def copies(self, access: Access) -> AsyncIterator[Sequence[Copy]]:
         raise NotImplementedError
 
-    async def check(self, access: Access) -> str:
-        raise NotImplementedError
-
     async def send_many(self, deliveries: Sequence[Delivery], access: Access) -> list[Outcome]:
         found = [await self.locate(delivery, access) for delivery in deliveries]
         keys = dict.fromkeys(copy.item_key for copies in found if isinstance(copies, list) for copy in copies)

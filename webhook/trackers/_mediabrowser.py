@@ -30,7 +30,8 @@ PAGE_OVERLAP = 10
 """Items by which pages overlap: one that is watched meanwhile moves to the end and shifts the others."""
 
 ITEM_ID = re.compile(r"[0-9A-Fa-f-]{1,40}")
-CLIENT = f'MediaBrowser Client="Watchmark", Device="Watchmark", DeviceId="watchmark", Version="{version()}"'
+NAMED = {"Client": "Watchmark", "Device": "Watchmark", "DeviceId": "watchmark", "Version": version()}
+CLIENT = "MediaBrowser " + ", ".join(f'{name}="{value}"' for name, value in NAMED.items())
 WATCHED_ONLY = {"Filters": "IsPlayed", "SortBy": "DatePlayed,SortName", "SortOrder": "Ascending"}
 
 
