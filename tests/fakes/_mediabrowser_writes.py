@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -10,7 +10,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import BaseRoute, Route
 
-from ._mediabrowser import MediaBrowser, played_at
+from ._mediabrowser import MediaBrowser
 from ._server import Clock
 
 Json = dict[str, Any]
@@ -27,7 +27,6 @@ class Written(MediaBrowser):
     def __init__(self, *, clock: Clock | None = None, **switches: Any) -> None:
         super().__init__(**switches)
         self.clock = clock or self.clock
-        self.library: dict[str, Json] = {}
         self.passwords: dict[str, str] = {}
         self.tokens: dict[str, str] = {}
         self.sent: list[Json] = []
@@ -38,12 +37,9 @@ class Written(MediaBrowser):
         self.users[user_id], self.tokens[token], self.passwords[name] = name, user_id, password
         return {"token": token, "user_id": user_id, "name": name, "server": self.server_id}
 
-    def add(self, dto: Mapping[str, Any]) -> None:
-        self.library[dto["Id"]] = dict(dto)
-
-    def play(self, user_id: str, user: str, dto: Mapping[str, Any], at: datetime | None) -> None:
-        self.library.setdefault(dto["Id"], dict(dto))
-        super().play(user_id, user, dto, at)
+    def stock(self, dto: Mapping[str, Any]) -> None:
+        """Put an item on the server, which nobody has touched yet."""
+        self.known[dto["Id"]] = dict(dto)
 
     def watched(self, user_id: str = ANNA) -> dict[str, str | None]:
         """What is marked watched, and when."""
@@ -52,11 +48,6 @@ class Written(MediaBrowser):
             for key, item in self.played.get(user_id, {}).items()
             if item["UserData"]["Played"]
         }
-
-    def data_of(self, user_id: str, key: str) -> Json:
-        mine = self.played.setdefault(user_id, {})
-        data: Json = mine.setdefault(key, {**self.library[key], "UserData": dict(EMPTY)})["UserData"]
-        return data
 
     # ---
 
@@ -82,7 +73,7 @@ class Written(MediaBrowser):
         async def endpoint(request: Request) -> Response:
             if refused := self.refused(request):
                 return refused
-            if request.path_params["id"] not in self.library:
+            if request.path_params["id"] not in self.known:
                 return JSONResponse({"title": "Not Found", "status": 404}, 404)
             body = await request.body()
             return make(request, await request.json() if body else {})
@@ -119,11 +110,8 @@ class Written(MediaBrowser):
         )
 
     async def show_version(self, request: Request) -> Response:
-        about = {"Version": self.version(), "Id": self.server_id, "ServerName": self.server_name}
+        about = {"Version": self.version, "Id": self.server_id, "ServerName": self.server_name}
         return JSONResponse(about)
-
-    def version(self) -> str:
-        raise NotImplementedError
 
     async def show_user(self, request: Request) -> Response:
         if refused := self.refused(request):
@@ -131,30 +119,8 @@ class Written(MediaBrowser):
         user_id = request.path_params["user"]
         return JSONResponse({"Id": user_id, "Name": self.users[user_id]})
 
-    def items(self, request: Request) -> Response:
-        """A user's items; parameters that are not known are ignored, and then all comes back."""
-        asked = {name.lower(): value for name, value in request.query_params.items()}
-        kinds, ids = asked.get("includeitemtypes"), asked.get("ids")
-        mine = self.played.get(self.user_of(request) or "", {})
-        whole: Iterable[Json] = (
-            mine.get(key) or {**item, "UserData": dict(EMPTY)} for key, item in self.library.items()
-        )
-        found = [
-            item
-            for item in whole
-            if (kinds is None or item["Type"] in kinds.split(","))
-            and (ids is None or item["Id"] in ids.split(","))
-            and (asked.get("filters") != "IsPlayed" or item["UserData"]["Played"])
-        ]
-        if "DatePlayed" in asked.get("sortby", ""):
-            found.sort(key=played_at, reverse=asked.get("sortorder") == "Descending")
-        start = int(asked.get("startindex", 0))
-        limit = min(int(asked.get("limit", self.switches.most)), self.switches.most)
-        shown = [self.shown(item, asked) for item in found[start : start + limit]]
-        return JSONResponse({"Items": shown, "TotalRecordCount": len(found), "StartIndex": start})
-
     def show_item(self, request: Request, body: Json) -> Response:
-        return JSONResponse({**self.library[request.path_params["id"]], "UserData": self.data(request)})
+        return JSONResponse({**self.known[request.path_params["id"]], "UserData": self.data(request)})
 
     def data(self, request: Request) -> Json:
         return self.data_of(self.user_of(request) or "", request.path_params["id"])
@@ -173,15 +139,15 @@ class Written(MediaBrowser):
             count = data["PlayCount"] + 1 if at else max(data["PlayCount"], 1)
             data |= {"Played": True, "PlayCount": count, "PlaybackPositionTicks": 0}
             data["LastPlayedDate"] = write_date(at or self.clock.now())
-        self.changed(request, "TogglePlayed")
+        self.tell_change(request, "TogglePlayed")
         return JSONResponse(data)
 
     def set_favourite(self, request: Request, body: Json) -> Response:
         self.data(request)["IsFavorite"] = request.method == "POST"
-        self.changed(request, "UpdateUserRating")
+        self.tell_change(request, "UpdateUserRating")
         return JSONResponse(self.data(request))
 
-    def changed(self, request: Request, reason: str) -> None:
+    def tell_change(self, request: Request, reason: str) -> None:
         self.change(self.user_of(request) or "", request.path_params["id"], reason)
 
     def change(self, user_id: str, key: str, reason: str) -> None:

@@ -18,9 +18,6 @@ REASONS = {"TogglePlayed": ("item.markplayed", "item.markunplayed"), "UpdateUser
 
 
 class Emby(Written, EmbyServer):
-    def version(self) -> str:
-        return "4.9.1.90"
-
     def token_of(self, request: Request) -> str:
         return request.headers.get("x-emby-token", "")
 
@@ -37,7 +34,7 @@ class Emby(Written, EmbyServer):
         if at := read_date(body.get("LastPlayedDate")):
             data["LastPlayedDate"] = write_date(at)
         if data["Played"] != before:
-            self.changed(request, "UpdateUserData")
+            self.tell_change(request, "UpdateUserData")
         return Response(status_code=204)
 
     def webhook(self, user_id: str, key: str, reason: str) -> Json | None:
@@ -48,8 +45,8 @@ class Emby(Written, EmbyServer):
         return {
             "Title": "marked", "Date": write_date(self.clock.now()), "Event": names[not data["Played"]],
             "User": {"Name": self.users[user_id], "Id": user_id},
-            "Item": {**self.library[key], "ServerId": self.server_id, "UserData": dict(data)},
-            "Server": {"Name": self.server_name, "Id": self.server_id, "Version": self.version()},
+            "Item": {**self.known[key], "ServerId": self.server_id, "UserData": dict(data)},
+            "Server": {"Name": self.server_name, "Id": self.server_id, "Version": self.version},
         }  # fmt: skip
 
 

@@ -7,13 +7,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 
-from ._mediabrowser import Switches as ReadSwitches
 from ._mediabrowser_writes import Json, Written, read_date, write_date
 from ._server import main
 from .jellyfin_server import JellyfinServer
@@ -22,23 +19,9 @@ TOKEN = re.compile(r'Token="([^"]*)"')
 PATCHED = ("Played", "PlayCount", "PlaybackPositionTicks", "IsFavorite", "Rating")
 
 
-@dataclass
-class Switches(ReadSwitches):
-    version: str = "10.11.5"
-
-
 class Jellyfin(Written, JellyfinServer):
-    switches: Switches
-
-    def __init__(self, *, version: str = "10.11.5", **more: Any) -> None:
-        super().__init__(**more)
-        self.switches = Switches(version=version)
-
-    def version(self) -> str:
-        return self.switches.version
-
     def is_since(self, *version: int) -> bool:
-        return tuple(int(part) for part in self.version().split(".")[:2]) >= version
+        return tuple(int(part) for part in self.version.split(".")[:2]) >= version
 
     def token_of(self, request: Request) -> str:
         found = TOKEN.search(request.headers.get("authorization", ""))
@@ -73,18 +56,18 @@ class Jellyfin(Written, JellyfinServer):
             data["LastPlayedDate"] = write_date(at)
         if "Rating" in data:
             data["Likes"] = data["Rating"] >= 6.5
-        self.changed(request, "UpdateUserData")
+        self.tell_change(request, "UpdateUserData")
         return JSONResponse({**data, "ItemId": request.path_params["id"]})
 
     def unrate(self, request: Request, body: Json) -> Response:
         for name in ("Rating", "Likes"):
             self.data(request).pop(name, None)
-        self.changed(request, "UpdateUserRating")
+        self.tell_change(request, "UpdateUserRating")
         return JSONResponse(self.data(request))
 
     def webhook(self, user_id: str, key: str, reason: str) -> Json:
         """What the webhook plugin sends with all properties: nothing in it says who made the change."""
-        item, data = self.library[key], self.data_of(user_id, key)
+        item, data = self.known[key], self.data_of(user_id, key)
         ids = {f"Provider_{name.lower()}": value for name, value in item.get("ProviderIds", {}).items()}
         names = {
             "Name": "Name", "SeriesName": "SeriesName", "SeriesId": "SeriesId", "Year": "ProductionYear",

@@ -75,7 +75,7 @@ def test_what_is_not_there_waits_and_is_told_when_it_is_added(make_home: Callabl
     home.delivered()
     waiting = home.deliveries(tracker="jellyfin")
 
-    fake.add({**FILM_DTO, "Id": "77" * 16, "Name": "New", "ProviderIds": {"Tmdb": "777"}})
+    fake.stock({**FILM_DTO, "Id": "77" * 16, "Name": "New", "ProviderIds": {"Tmdb": "777"}})
     home.post(added(fake, "77" * 16), "jellyfin")
     home.list_servers()
     home.delivered()
@@ -105,7 +105,7 @@ def test_a_key_that_became_another_item_is_left_alone(make_home: Callable[..., H
 
 def test_what_is_gone_from_the_server_is_let_go_of(make_home: Callable[..., Home]) -> None:
     home = make_home("jellyfin")
-    del home.fakes["jellyfin"].library[FILM_DTO["Id"]]
+    del home.fakes["jellyfin"].known[FILM_DTO["Id"]]
     home.service.interpreter.added.add(home.fakes["jellyfin"].server_id)
     home.list_servers()
     home.say("watched", FILM)

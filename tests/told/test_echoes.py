@@ -34,7 +34,7 @@ def add_films(home: Home, name: str, count: int) -> None:
     for number in range(count):
         ids = {"Tmdb": str(500_000 + number)}
         dto = {**FILM_DTO, "Id": f"{number + 1:032x}", "Name": f"Film {number}", "ProductionYear": 2001}
-        home.fakes[name].add({**dto, "ProviderIds": ids})
+        home.fakes[name].stock({**dto, "ProviderIds": ids})
     home.service.interpreter.added.add(home.fakes[name].server_id)
     home.list_servers()
 
@@ -150,13 +150,13 @@ def test_two_episodes_of_one_file_are_one_mark_and_one_echo(make_home: Callable[
     home = make_home("jellyfin")
     fake = home.fakes["jellyfin"]
     double = {
-        **fake.library["e1" * 16],
+        **fake.known["e1" * 16],
         "Id": "d2" * 16,
         "IndexNumber": 2,
         "IndexNumberEnd": 3,
         "ProviderIds": {},
     }
-    fake.add(double)
+    fake.stock(double)
     home.service.interpreter.added.add(fake.server_id)
     home.list_servers()
     for number in (2, 3):

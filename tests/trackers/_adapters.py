@@ -186,7 +186,7 @@ def plex_holds(fake: Any, hours: Iterable[int]) -> None:
 
 def browser_at_home(fake: Any) -> Any:
     for dto in (FILM_DTO, SHOW_DTO, PILOT_DTO):
-        fake.add(dto)
+        fake.stock(dto)
     return fake
 
 
