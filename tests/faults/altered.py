@@ -142,9 +142,10 @@ def blind() -> None:
 def quick_looks() -> None:
     """Servers are looked at many times a second, and a line that broke is opened again at once."""
     from webhook.pipeline import listener
-    from webhook.servers._mediabrowser import listening, viewings
+    from webhook.servers._mediabrowser import listening, polling, viewings
 
-    vars(listening).update(BUSY_PAUSE=0.05, IDLE_PAUSE=0.05)
+    vars(listening).update(BUSY_PAUSE=0.05, IDLE_PAUSE=0.05, POLL_DELAY=0.2)
+    vars(polling).update(POLL_PAUSE=0.2, WHOLE_PAUSE=0.3)
     vars(viewings).update(MISS_TIME=timedelta(seconds=0.1), SETTLE=timedelta(seconds=0.2))
     vars(listener).update(MIN_PAUSE=0.1, MAX_PAUSE=0.2)
 

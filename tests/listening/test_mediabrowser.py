@@ -15,7 +15,7 @@ from tests.servers.test_jellyfin import dto
 from webhook.domain.event import Action, Episode, Ids
 from webhook.domain.items import keys
 from webhook.domain.outcome import Dead, Retry
-from webhook.servers._mediabrowser import listening, viewings
+from webhook.servers._mediabrowser import listening, polling, viewings
 from webhook.sources import read_webhook
 
 START, STOP = Action.START, Action.STOP
@@ -143,6 +143,22 @@ def test_a_statement_is_kept_in_the_servers_own_words(server: Evening) -> None:
     assert body["user_data"]["Played"] is True
     assert "/media/" not in str(body)
     assert isinstance(read_webhook(server.name, body, AT), list)
+
+
+def test_what_was_told_as_completed_is_no_mark_by_hand(
+    server: Evening, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(listening, "POLL_DELAY", 0.0)
+    monkeypatch.setattr(polling, "POLL_PAUSE", 0.0)
+
+    server.listen(
+        lambda: server.fake.start("s1", episode(), NORA),
+        lambda: server.fake.stop("s1", LENGTH),
+        lambda: None,
+        lambda: None,
+    )
+
+    assert [event.action for event in server.events] == [START, STOP]
 
 
 def test_a_key_that_is_refused_ends_the_line(server: Evening) -> None:

@@ -86,6 +86,7 @@ def test_what_is_played_to_its_end_is_a_play(home: Home) -> None:
 
     eventually(lambda: bool(home.plays[0]["watched_at"]), "it is watched")
     (play,) = home.settled()
+    assert not play["manual"]
     assert (play["title"], play["ids"]["tvdb"], play["player"]) == ("Part 9", 9900009, "Player dev1")
     assert (play["position_ms"], play["estimated"]) == (LENGTH * 95 // 100, False)
 
@@ -136,3 +137,21 @@ def test_what_was_played_while_the_server_could_not_be_reached_is_caught_up_with
 
     eventually(lambda: any(play["watched_at"] for play in home.plays), "it is a play")
     assert sorted(play["title"] for play in home.settled()) == ["Part 10", "Part 9"]
+
+
+def test_a_mark_by_hand_is_a_play_until_it_is_taken_back(home: Home) -> None:
+    """Traps 11 and 36 for servers without alerts: dated where the server keeps a date, and never now where it does not."""
+    home.start()
+    home.stop(10)
+    eventually(lambda: len(home.fake.made("GET /Users")) > 8, "the marks were read")
+    home.fake.mark(NORA, episode(10))
+    home.fake.play(NORA, "nora", episode(11), None)
+    eventually(lambda: len(home.plays) == 3, "both marks are plays")
+    dated = {play["title"]: (play["manual"], play["dated"]) for play in home.plays if play["watched_at"]}
+    assert dated == {"Part 10": (True, "exact"), "Part 11": (True, "ticked")}
+
+    home.fake.unmark(NORA, episode(10)["Id"])
+
+    eventually(lambda: any(play["unwatched_at"] for play in home.plays), "the mark is taken back")
+    (back,) = [play for play in home.plays if play["unwatched_at"]]
+    assert back["title"] == "Part 10"

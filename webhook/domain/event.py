@@ -188,6 +188,7 @@ class Event:
     manual: bool = False  # a mark set by hand, not a viewing
     rewatch: bool = False  # the sender reports another viewing
     recorded: bool = False  # read from a past record, not reported live
+    undated: bool = False  # a mark whose date its server does not keep: `at` is only when it was noticed
     home_video: bool = False
 
     @property

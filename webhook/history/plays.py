@@ -54,7 +54,7 @@ def apply(
     known_by = play_keys(event.item, event.server or space, event.item_key, event.show_key)
     if is_dated_elsewhere(connection, person_id, event, known_by):
         event = replace(event, at=event.last_played_at or event.at, recorded=True)
-    if event.recorded:
+    if event.recorded or event.undated:
         return apply_record(connection, person_id, event, source, known_by)
     found = find_play(connection, person_id, event, known_by)
     if found is not None and found.play is None:
@@ -120,6 +120,7 @@ def apply_record(
         state=State.STOPPED,
         watched_at=event.at,
         manual=event.manual,
+        dated=Dated.TICKED if event.undated else values.dated,
         duration_ms=values.duration_ms or event.duration_ms,
     )
     made = save_play(connection, person_id, marked, play_id)
@@ -133,6 +134,7 @@ def find_record(connection: Connection, person_id: int, event: Event) -> tuple[i
     What a person removed is still known, and what they changed also as it was.
     """
     known = play_keys(event.item, event.server, event.item_key, event.show_key)
+    dated = Dated.TICKED if event.undated else Dated.EXACT
     wanted = {"person": person_id, "keys": list(known)}
     found = [
         (row.id, play_from_row(row), row.watched_at is not None or row.removed_at is not None)
@@ -142,7 +144,7 @@ def find_record(connection: Connection, person_id: int, event: Event) -> tuple[i
               if not set(known).isdisjoint(keys(before.item))]  # fmt: skip
     same = [
         entry for entry in found
-        if same_item(entry[1].item, event.item) and is_same_viewing(entry[1], event.at)
+        if same_item(entry[1].item, event.item) and is_same_viewing(entry[1], event.at, dated)
     ]  # fmt: skip
     return min(same, key=lambda entry: distance(entry[1], event.at), default=None)
 

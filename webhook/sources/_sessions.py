@@ -34,6 +34,7 @@ def read_event(statement: Statement, item: Item) -> Event:
         values.mapping(said.get(name)) for name in ("user", "server", "session", "item", "user_data")
     )
     is_over = statement.action is Action.STOP
+    marked_at = _dto.last_played_at({"UserData": data}) if statement.manual else None  # type: ignore[typeddict-item]
     return Event(
         action=statement.action,
         item=item,
@@ -46,11 +47,12 @@ def read_event(statement: Statement, item: Item) -> Event:
         player_id=values.text(session.get("DeviceId")),
         item_key=values.hex_id(dto.get("Id")),
         show_key=values.hex_id(dto.get("SeriesId")),
-        last_played_at=_dto.last_played_at({"UserData": data}) if statement.manual else None,  # type: ignore[typeddict-item]
+        last_played_at=marked_at,
         position_ms=(statement.position_ms or None) if is_over else statement.position_ms,
         duration_ms=values.milliseconds(values.duration(dto.get("RunTimeTicks"))) or None,
         completed=read_completion(data) if is_over else None,
         manual=statement.manual,
+        undated=statement.manual and statement.action is Action.WATCHED and marked_at is None,
     )
 
 

@@ -18,9 +18,19 @@ from webhook.domain.event import Action
 from webhook.domain.outcome import Undelivered
 from webhook.servers import Audience
 from webhook.servers._http import JsonRow, remember_item
-from webhook.servers._mediabrowser.sessions import ITEM_FIELDS, Playing, pick, read_sessions
+from webhook.servers._mediabrowser.polling import MarksCalls, MarksPoller
+from webhook.servers._mediabrowser.sessions import (
+    ITEM_FIELDS,
+    SERIES_FIELDS,
+    USER_DATA_FIELDS,
+    Playing,
+    pick,
+    read_sessions,
+)
 from webhook.servers._mediabrowser.viewings import Occurrence, Viewings
+from webhook.servers._tasks import run_together
 from webhook.sources._listened import Statement
+from webhook.sources._sessions import read_completion
 
 log = structlog.get_logger()
 
@@ -28,21 +38,16 @@ BUSY_PAUSE, IDLE_PAUSE = 3.0, 15.0
 """Seconds between two looks at the sessions: while something plays, and while nothing does."""
 
 SERVER_FIELDS = ("Id", "ServerName", "Version")
-SERIES_FIELDS = ("Id", "Name", "ProductionYear", "ProviderIds")
-USER_DATA_FIELDS = (
-    *("Played", "PlayCount", "PlaybackPositionTicks", "LastPlayedDate"),
-    *("IsFavorite", "Rating", "Likes"),
-)
+POLL_DELAY = 2.0
+"""Seconds from the first look to the first poll of marks, in which catch-up has its turn."""
 
 
-class Calls(Protocol):
+class Calls(MarksCalls, Protocol):
     """The calls that listening makes."""
 
     async def system(self) -> JsonRow: ...
 
     async def sessions(self) -> list[Any]: ...
-
-    async def items_by_key(self, user_id: str, keys: Sequence[str]) -> dict[str, JsonRow]: ...
 
 
 class Listening:
@@ -53,20 +58,29 @@ class Listening:
         self.viewings = Viewings()
         self.about: dict[str, Any] = {}
         self.described: dict[str, dict[str, Any]] = {}
+        self.counted: dict[str, bool] = {}
 
     async def run(self, audience: Audience) -> None:
         """Listen until the server no longer answers; raises Retry and Dead."""
         self.about = pick(await self.server.system(), SERVER_FIELDS)
         try:
-            await self.watch(audience)
+            stands = asyncio.Event()
+            await run_together(self.watch(audience, stands), self.poll(audience, stands))
         except Undelivered:
             await self.keep(audience, self.viewings.leave())
             raise
 
-    async def watch(self, audience: Audience) -> None:
+    async def poll(self, audience: Audience, stands: asyncio.Event) -> None:
+        """Ask for marks, once the line stands and catch-up has had its turn."""
+        await stands.wait()
+        await asyncio.sleep(POLL_DELAY)
+        await MarksPoller(self.server, audience, self.about, self).run()
+
+    async def watch(self, audience: Audience, stands: asyncio.Event) -> None:
         """Look at the sessions, again and again."""
         await self.look(audience)
         await audience.connect()
+        stands.set()
         while True:
             await asyncio.sleep(BUSY_PAUSE if self.viewings.is_any else IDLE_PAUSE)
             await self.look(audience)
@@ -78,6 +92,8 @@ class Listening:
     async def keep(self, audience: Audience, steps: Iterable[Occurrence]) -> None:
         for step in steps:
             await audience.keep(await self.statement(step))
+            if step.action is Action.STOP:
+                self.viewings.settle(step.playing)
 
     async def statement(self, step: Occurrence) -> Statement:
         """What the server said, for the source: at the end with what it then has of this person's item."""
@@ -93,6 +109,7 @@ class Listening:
         said |= self.described.get(playing.item_id, {})
         if step.action is Action.STOP:
             said |= await self.read_user_data(playing)
+            remember_item(self.counted, count_key(playing.user_id, playing.item_id), is_completed(said))
         return Statement(
             action=step.action, at=step.at, by="sessions", said=said, position_ms=step.position_ms
         )
@@ -128,3 +145,15 @@ class Listening:
 
     def covers(self, user_id: str, item_id: str, now: datetime) -> bool:
         return self.viewings.covers(user_id, item_id, now)
+
+    def pop_completion(self, user_id: str, item_id: str) -> bool:
+        return self.counted.pop(count_key(user_id, item_id), False)
+
+
+def count_key(user_id: str, item_id: str) -> str:
+    return f"{user_id} {item_id}"
+
+
+def is_completed(said: Mapping[str, Any]) -> bool:
+    """True if the end of a viewing says that the server counts it."""
+    return read_completion(values.mapping(said.get("user_data"))) is True

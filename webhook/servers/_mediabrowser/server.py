@@ -29,7 +29,7 @@ ITEMS_PER_CALL = 100
 PAGE_OVERLAP = 10
 """Items by which pages overlap: an item played meanwhile moves to the end and shifts the others."""
 
-MAX_SESSIONS_SIZE = 8 * 1024 * 1024
+MAX_SESSIONS_SIZE = MAX_PAGE_SIZE = 8 * 1024 * 1024
 PICTURES = (("Primary", 720), ("Backdrop", 1280))
 """The kinds of pictures that are asked for, and the width of each."""
 
@@ -43,7 +43,6 @@ QUERY = {
     "EnableImages": "false",
     "CollapseBoxSetItems": "false",  # or films may come as the collections they lie in
     "SortBy": "DatePlayed,SortName",
-    "Limit": str(ITEMS_PER_CALL),
 }
 
 
@@ -114,17 +113,9 @@ class MediaBrowser:
 
     async def items(self, user_id: str, order: str) -> AsyncIterator[JsonRow]:
         """A user's played items by the date of their latest play, page after page."""
-        path, own = self.items_of(user_id)
-        params = {**QUERY, **own, "Fields": self.fields, "SortOrder": order}
         start, before = 0, frozenset[str]()
         while True:
-            answer = values.mapping(await self.get(path, {**params, "StartIndex": str(start)}))
-            total = values.position(answer.get("TotalRecordCount"))
-            if total is None or not isinstance(answer.get("Items"), list):
-                raise self.address.wrong_answer(
-                    f"{self.label} answered without a list of items", str(answer)[:500]
-                )
-            page = values.objects(answer["Items"])
+            page, total = await self.marks_page(user_id, {"SortOrder": order}, start, ITEMS_PER_CALL)
             for row in page:
                 if entry_key(row) not in before:
                     yield row
@@ -164,6 +155,28 @@ class MediaBrowser:
         answer = values.mapping(await self.get(path, {**params, "EnableImages": "false"}))
         found = {values.hex_id(row.get("Id")): row for row in values.objects(answer.get("Items"))}
         return {key: found[key] for key in keys if key in found}
+
+    async def named_users(self) -> list[dict[str, str]]:
+        """The users of the server, as webhooks name them."""
+        rows = values.objects(await self.get("/Users"))
+        found = ((values.hex_id(row.get("Id")), values.text(row.get("Name"))) for row in rows)
+        return [{"Id": user_id, "Name": name} for user_id, name in found if user_id and name]
+
+    async def marks_page(
+        self, user_id: str, wanted: Mapping[str, str], start: int, size: int
+    ) -> tuple[list[JsonRow], int]:
+        """A page of a user's items by their marks, and how many there are; raises Dead where that is not said."""
+        path, own = self.items_of(user_id)
+        paging = {"StartIndex": str(start), "Limit": str(size), "Fields": self.fields}
+        answer = values.mapping(
+            await self.get(path, {**QUERY, **wanted, **own, **paging}, most=MAX_PAGE_SIZE)
+        )
+        total = values.position(answer.get("TotalRecordCount"))
+        if total is None or not isinstance(answer.get("Items"), list):
+            raise self.address.wrong_answer(
+                f"{self.label} answered without a list of items", str(answer)[:500]
+            )
+        return values.objects(answer["Items"]), total
 
     async def system(self) -> JsonRow:
         found = values.mapping(await self.get("/System/Info"))

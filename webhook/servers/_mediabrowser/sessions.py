@@ -26,6 +26,12 @@ ITEM_FIELDS = (
 )
 """What is kept of an item: without paths and pictures."""
 
+SERIES_FIELDS = ("Id", "Name", "ProductionYear", "ProviderIds")
+USER_DATA_FIELDS = (
+    *("Played", "PlayCount", "PlaybackPositionTicks", "LastPlayedDate"),
+    *("IsFavorite", "Rating", "Likes"),
+)
+
 Key = tuple[str, str, str]
 
 

@@ -26,7 +26,9 @@ STALE_TIME = timedelta(seconds=30)
 MAX_GAP = timedelta(minutes=5)
 """The time without a look after which nothing of before is gone on with; a server ends a silent session then too."""
 
-ENDED_TIME = timedelta(minutes=2)
+ENDED_TIME = timedelta(seconds=30)
+"""How long after its end a viewing covers the item at the most, until its end was told."""
+
 MAX_PERCENT = 105
 
 
@@ -182,8 +184,12 @@ class Viewings:
                 steps.append(viewing.step(Action.PROGRESS, viewing.seen_at))
         return steps
 
+    def settle(self, playing: Playing) -> None:
+        """Take note that the end of a viewing was told."""
+        self._ended.pop((playing.user_id, playing.item_id), None)
+
     def covers(self, user_id: str, item_id: str, now: datetime) -> bool:
-        """True while this person plays the item, and until its end has been told for a while."""
+        """True while this person plays the item, and until its end was told."""
         self._ended = {key: at for key, at in self._ended.items() if now - at <= ENDED_TIME}
         is_open = any((user_id, item_id) == (key[2], key[1]) for key in self._open)
         return is_open or (user_id, item_id) in self._ended
