@@ -47,6 +47,7 @@ class MediaBrowser(LiveSessions):
         super().__init__()
         self.switches = Switches(**switches)
         self.pictures: dict[tuple[str, str], bytes] = {}  # by item and kind, Primary or Backdrop
+        self.seasons: dict[str, dict[int, str]] = {}  # their keys by number, by show
 
     def state(self) -> Json:
         return {"users": self.users, "played": self.played}
@@ -68,6 +69,7 @@ class MediaBrowser(LiveSessions):
             ("/Users", self.show_users),
             (self.path(), self.items),
             ("/Items/{id}/Images/{kind}", self.picture),
+            ("/Shows/{id}/Seasons", self.show_seasons),
         ]
         return [*(Route(path, self.door(handler)) for path, handler in table), self.live_control()]
 
@@ -102,6 +104,11 @@ class MediaBrowser(LiveSessions):
         limit = min(int(asked.get("limit", self.switches.most)), self.switches.most)
         shown = [self.shown(item, asked) for item in found[start : start + limit]]
         return JSONResponse({"Items": shown, "TotalRecordCount": len(found), "StartIndex": start})
+
+    def show_seasons(self, request: Request) -> Response:
+        found = self.seasons.get(request.path_params["id"], {})
+        rows = [{"Id": key, "IndexNumber": number, "Type": "Season"} for number, key in found.items()]
+        return JSONResponse({"Items": rows, "TotalRecordCount": len(rows)})
 
     def picture(self, request: Request) -> Response:
         found = self.pictures.get((request.path_params["id"], request.path_params["kind"]))

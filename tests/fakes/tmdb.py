@@ -265,7 +265,12 @@ def series_row(one: Series) -> Json:
 def seasons(one: Series) -> list[Json]:
     numbers = [part.season for part in one.parts if part.ids.get("tmdb")]
     return [
-        {"season_number": number, "episode_count": numbers.count(number)} for number in sorted(set(numbers))
+        {
+            "season_number": number,
+            "episode_count": numbers.count(number),
+            "poster_path": f"/season{one.ids['tmdb']}n{number}.jpg",
+        }
+        for number in sorted(set(numbers))
     ]
 
 

@@ -13,7 +13,7 @@ import pytest
 
 from tests.drawn import colour_of, picture, size_of
 from tests.fakes._server import Server
-from tests.fakes._world import Film, Series, World
+from tests.fakes._world import Film, Part, Series, World
 from tests.fakes.emby_server import EmbyServer
 from tests.fakes.jellyfin_server import JellyfinServer
 from tests.fakes.plex_server import PlexServer
@@ -417,6 +417,55 @@ def test_a_server_that_sends_on_elsewhere_is_not_followed(opened: Open) -> None:
 
         assert shown(home) is None
         assert elsewhere.fake.calls == []
+
+
+# --- seasons
+
+
+def season_posters(home: Household, show: str) -> list[Any]:
+    """The colours of the posters of a show's seasons on its page, once nothing is wanted any more."""
+    browser = home.browser()
+    browser.get(f"/library/shows/{show}")
+    settled(home)
+    page = browser.get(f"/library/shows/{show}").text
+    found = re.findall(r'class="season-head">\s*<span[^>]*>(?:<img src="([^"]+)")?', page)
+    return [colour_of(browser.get(path).content) if path else None for path in found]
+
+
+def test_a_season_has_its_own_poster_from_tmdb_or_else_the_shows(home: Household, tmdb: Server) -> None:
+    show = tmdb.fake.world.series[0]
+    show.parts += [Part(season=n, number=1, title="Pilot", ids={"tmdb": 70 + n}) for n in (1, 2)]
+    tmdb.fake.pictures |= {"season7n1.jpg": picture(342, 513, colour="navy"), "season7n2.jpg": b"no picture"}
+    for number in (1, 2):
+        item = Episode(show="Harbour Street", season=number, number=1, show_ids=Ids(tvdb=81189))
+        play(home, item, Action.WATCHED)
+
+    assert season_posters(home, "tvdb:81189") == [NAVY, RED]
+
+
+def test_a_season_has_its_own_poster_from_plex(opened: Open, plex_server: Server) -> None:
+    season = "/library/metadata/45/thumb/1685776056"
+    plex_server.fake.items["4711"] |= {"parentThumb": season}
+    plex_server.fake.pictures[season] = picture(colour="red")
+    home = open_with_plex(opened, plex_server)
+    play(home, PILOT, Action.WATCHED, server=plex_server.fake.machine, item_key="4711", show_key="46")
+
+    assert season_posters(home, TITLE.removeprefix("show:")) == [RED]
+
+
+@pytest.mark.parametrize("kind", ["jellyfin", "emby"])
+def test_a_season_has_its_own_poster_from_jellyfin_and_emby(opened: Open, kind: str) -> None:
+    fake, show, season = JellyfinServer() if kind == "jellyfin" else EmbyServer(), "5e" * 16, "7e" * 16
+    with Server(fake) as server:
+        fake.seasons = {show: {1: "6e" * 16, 2: season}}
+        fake.pictures = {(show, "Primary"): picture(), (season, "Primary"): picture(colour="red")}
+        home = opened(**{f"{kind.upper()}_URL": server.url, f"{kind.upper()}_API_KEY": fake.switches.key})
+        for number in (1, 2):
+            item = Episode(show="Harbour Street", season=number, number=1)
+            place = {"server": fake.server_id, "item_key": f"e{number}" * 16, "show_key": show}
+            play(home, item, Action.WATCHED, **place)
+
+        assert season_posters(home, TITLE.removeprefix("show:")) == [TEAL, RED]
 
 
 # --- an item that becomes better known

@@ -28,6 +28,7 @@ SHOW_TITLE, SHOW_ON_SERVER = "show:title:", "show:of@"
 """What the keys of shows without ids begin with: by their title, and by their key on a server."""
 
 PLAIN_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
+SEASON_KEY = re.compile(r"(show:[^:]+:[^:]+):s([0-9]{1,6})")
 WORD = re.compile(r"[^\W_]+")
 
 
@@ -71,6 +72,17 @@ def server_picture_key(known: str) -> str | None:
     return f"{SHOW_ON_SERVER}{server}:{show_key}" if is_plain and known.startswith(ON_SERVER) else None
 
 
+def season_key(show_key: str, season: int) -> str:
+    """The key of the poster of a show's season."""
+    return f"{show_key}:s{season}"
+
+
+def split_season(key: str) -> tuple[str, int | None]:
+    """The key of a show's picture and the season, where it is that of a season's poster."""
+    found = SEASON_KEY.fullmatch(key)
+    return (found[1], int(found[2])) if found else (key, None)
+
+
 def film_keys(item: Movie) -> Iterator[str]:
     named = list(id_names(item.ids, FILM_IDS))
     if not named and item.title:
@@ -108,7 +120,7 @@ def title_name(title: str) -> str:
     return f"title:{folded}"
 
 
-def item_of_key(key: str) -> Item | None:
+def item_of_key(key: str) -> Movie | Show | None:
     """The film or show that a key with an id names; None where it holds a title."""
     kind, _, name = key.partition(":")
     namespace, _, value = name.partition(":")
@@ -120,6 +132,10 @@ def item_of_key(key: str) -> Item | None:
 
 def play_prefix(key: str) -> str | None:
     """What the keys of every play of a picture's item begin with; None where no play can be found so."""
+    show_key, season = split_season(key)
+    if season is not None:
+        within = play_prefix(show_key)
+        return within and f"{within}{season}x"
     kind, _, name = key.partition(":")
     folded = name.removeprefix("title:").partition(":")[0]
     match kind, name.startswith("title:"):

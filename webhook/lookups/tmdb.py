@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
 from webhook.client import Recorder, accept, call, excerpt, read_json, recording
 from webhook.domain import values
-from webhook.domain.event import Episode, Ids, Kind, Movie, Show
+from webhook.domain.event import Episode, Ids, Kind, Movie, Season, Show
 from webhook.domain.outcome import Dead
 from webhook.lookups._catalogue import (
     Candidate,
@@ -103,6 +103,18 @@ class Tmdb(Lookup):
                 addresses = [address for address in (one.picture, one.backdrop) if address is not None]
                 if addresses:
                     return [await self.download_picture(address) for address in addresses]
+        return []
+
+    async def season_posters(self, season: Season) -> Sequence[bytes]:
+        """The poster of a show's season, not looked at; raises Retry and Dead."""
+        number = season.show_ids.tmdb or await self.find_own_id(season.show_ids)
+        if number is None:
+            return []
+        found = values.mapping(await self.get(f"/tv/{number}", {}))
+        for row in values.objects(found.get("seasons")):
+            address = self.picture_address(POSTER_WIDTH, row.get("poster_path"))
+            if values.whole(row.get("season_number")) == season.season and address is not None:
+                return [await self.download_picture(address)]
         return []
 
     async def download_picture(self, address: str) -> bytes:

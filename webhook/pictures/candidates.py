@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from sqlalchemy import ColumnElement, Connection, select
 
-from webhook.domain.event import Episode, Ids, Item, Movie, Show, Track, item_from_json
+from webhook.domain.event import Episode, Ids, Item, Movie, Season, Show, Track, item_from_json
 from webhook.domain.items import own_prefix, same_item, show_prefix
 from webhook.domain.pictures import (
     ON_SERVER,
@@ -17,6 +17,7 @@ from webhook.domain.pictures import (
     picture_keys,
     play_prefix,
     server_picture_key,
+    split_season,
     title_picture_key,
 )
 from webhook.servers import ServerItem
@@ -41,7 +42,8 @@ class Candidate:
 def find_candidate(connection: Connection, key: str, servers: Collection[str]) -> Candidate | None:
     """The item of a picture's key, with its places on the servers of these ids; None where nothing is known of it."""
     rows = find_plays(connection, key)
-    found = item_of_key(key)
+    show_key, season = split_season(key)
+    found: Item | None = item_of_key(show_key)
     places: list[ServerPlace] = []
     for play_id, item in rows:
         found = item if found is None else merge_items(found, item)
@@ -49,9 +51,18 @@ def find_candidate(connection: Connection, key: str, servers: Collection[str]) -
         places += [(server, one) for server in servers for one in places_of(item, server, known_by)]
     if found is None:
         return None
-    titled = key if key.startswith(SHOW_TITLE) else title_picture_key(found)
+    titled = show_key if key.startswith(SHOW_TITLE) else title_picture_key(found)
     is_several = titled is not None and is_title_of_several(connection, titled)
+    if season is not None:
+        found = season_of(found, season)
     return Candidate(found, places, is_several=is_several)
+
+
+def season_of(show: Item, number: int) -> Season:
+    if isinstance(show, Show):
+        return Season(show=show.title, show_ids=show.ids, season=number)
+    known = show if isinstance(show, Episode) else Episode()
+    return Season(show=known.show, show_ids=known.show_ids, season=number)
 
 
 def find_plays(connection: Connection, key: str) -> list[tuple[int, Item]]:
@@ -64,7 +75,8 @@ def find_plays(connection: Connection, key: str) -> list[tuple[int, Item]]:
     rows = ((row.id, item_from_json(row.item)) for row in connection.execute(newest.limit(MAX_PLAYS)))
     if key.startswith(SHOW_ON_SERVER):
         return list(rows)
-    return [(play_id, item) for play_id, item in rows if key in picture_keys(item)]
+    named = split_season(key)[0]
+    return [(play_id, item) for play_id, item in rows if named in picture_keys(item)]
 
 
 def is_title_of_several(connection: Connection, key: str) -> bool:
@@ -88,7 +100,7 @@ def has_prefix(connection: Connection, prefix: str, *, exact: bool) -> ColumnEle
         return anybody & (play_key.c.key == prefix)
     within = anybody & play_key.c.key.startswith(prefix, autoescape=True)
     if connection.dialect.name == "sqlite":  # lets the query use the key's index
-        within &= (play_key.c.key >= prefix) & (play_key.c.key < prefix[:-1] + ";")
+        within &= (play_key.c.key >= prefix) & (play_key.c.key < prefix[:-1] + chr(ord(prefix[-1]) + 1))
     return within
 
 

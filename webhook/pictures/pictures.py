@@ -23,11 +23,18 @@ from webhook.domain import lenient_json
 from webhook.domain.event import Ignored, Item, Movie, Season, Show, Track, Unreadable
 from webhook.domain.items import play_keys
 from webhook.domain.outcome import Undelivered
-from webhook.domain.pictures import SHOW_ON_SERVER, SHOW_TITLE, key_of_play, picture_keys
+from webhook.domain.pictures import (
+    SHOW_ON_SERVER,
+    SHOW_TITLE,
+    key_of_play,
+    picture_keys,
+    season_key,
+    split_season,
+)
 from webhook.lookups import Lookup
 from webhook.pictures.candidates import Candidate, find_candidate
 from webhook.pictures.decode import render
-from webhook.pictures.store import WIDTHS, PictureStore
+from webhook.pictures.store import POSTER, WIDTHS, PictureStore
 from webhook.servers import HasPictures, Server
 from webhook.storage.db import Database, Unavailable
 from webhook.system.threads import step_back
@@ -61,6 +68,8 @@ class FindsPictures(Protocol):
     """A lookup that has pictures."""
 
     async def pictures(self, item: Movie | Show) -> Sequence[bytes]: ...
+
+    async def season_posters(self, season: Season) -> Sequence[bytes]: ...
 
 
 class Offer(NamedTuple):
@@ -179,14 +188,9 @@ class Pictures:
             await in_thread(self.store.remove, key)
             return
         await in_thread(self.copy, key, found)
-        if self.is_complete(key):
+        if self.is_complete(key, found.item):
             return
-        asked: list[Callable[[], Awaitable[Sequence[bytes]]]] = [
-            partial(servers[server].pictures, place) for server, place in found.places[:MAX_PLACES]
-        ]
-        if isinstance(found.item, Movie | Show):
-            asked += [partial(lookup.pictures, found.item) for lookup in self.lookups]
-        for ask in asked:
+        for ask in self.places_to_ask(found, servers):
             try:
                 contents = await ask()
             except Undelivered as error:
@@ -195,23 +199,42 @@ class Pictures:
             if await self.keep(key, contents, FROM_SERVICE, square=isinstance(found.item, Track)):
                 return
 
-    def is_complete(self, key: str) -> bool:
+    def places_to_ask(
+        self, found: Candidate, servers: Mapping[str, HasPictures]
+    ) -> list[Callable[[], Awaitable[Sequence[bytes]]]]:
+        """The servers and the lookups that may have the pictures of an item."""
+        places, item = found.places[:MAX_PLACES], found.item
+        if isinstance(item, Season):
+            return [
+                *(partial(servers[server].season_posters, place) for server, place in places),
+                *(partial(lookup.season_posters, item) for lookup in self.lookups),
+            ]
+        asked: list[Callable[[], Awaitable[Sequence[bytes]]]] = [
+            partial(servers[server].pictures, place) for server, place in places
+        ]
+        if isinstance(item, Movie | Show):
+            asked += [partial(lookup.pictures, item) for lookup in self.lookups]
+        return asked
+
+    def is_complete(self, key: str, item: Item) -> bool:
         """True if nothing better than what is stored can be found."""
-        stored = (self.store.find(key, shape) for shape in WIDTHS)
+        shapes = (POSTER,) if isinstance(item, Season | Track) else WIDTHS
+        stored = (self.store.find(key, shape) for shape in shapes)
         return all(one is not None and one.rank >= FROM_SERVICE for one in stored)
 
     def copy(self, key: str, found: Candidate) -> None:
         """Copy what is stored under another of the item's keys, from before this one was known."""
-        known = picture_keys(found.item)
-        others = [other for other in known if other != key]
+        known = [*picture_keys(found.item)]
         if found.is_several:
-            others = [other for other in others if not other.startswith(SHOW_TITLE)]
-        others += [
+            known = [other for other in known if not other.startswith(SHOW_TITLE)]
+        known += [
             f"{SHOW_ON_SERVER}{server}:{place.show_key}" for server, place in found.places if place.show_key
         ]
+        season = split_season(key)[1]
+        others = [other if season is None else season_key(other, season) for other in known]
         for shape in WIDTHS:
             if self.store.find(key, shape) is None:
-                any(self.store.copy(other, key, shape) for other in others)
+                any(self.store.copy(other, key, shape) for other in others if other != key)
 
     async def keep(self, key: str, contents: Iterable[bytes], rank: int, *, square: bool = False) -> bool:
         """Store those of the pictures that are any, unless better ones are there; returns True if there was one."""

@@ -58,6 +58,10 @@ class HasPictures(Protocol):
         """
         ...
 
+    async def season_posters(self, place: ServerItem) -> Sequence[bytes]:
+        """The poster of an episode's season, if there is one; raises Retry and Dead."""
+        ...
+
 
 class Audience(Protocol):
     """Whoever listens to a server, and keeps what it says."""

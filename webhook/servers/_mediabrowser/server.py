@@ -135,6 +135,19 @@ class MediaBrowser:
         found = [await self.picture(key, kind, width) for kind, width in PICTURES]
         return [one for one in found if one is not None]
 
+    async def season_posters(self, place: ServerItem) -> list[bytes]:
+        item, show_key = place.item, place.show_key or ""
+        if not isinstance(item, Episode) or not ITEM_ID.fullmatch(show_key):
+            return []
+        kind, width = PICTURES[0]
+        found = values.mapping(await self.get(f"/Shows/{show_key}/Seasons", {"EnableUserData": "false"}))
+        for row in values.objects(found.get("Items")):
+            key = values.text(row.get("Id")) or ""
+            if values.whole(row.get("IndexNumber")) == item.season and ITEM_ID.fullmatch(key):
+                poster = await self.picture(key, kind, width)
+                return [] if poster is None else [poster]
+        return []
+
     async def picture(self, key: str, kind: str, width: int) -> bytes | None:
         path, params = f"/Items/{key}/Images/{kind}", {"maxWidth": str(width)}
         return await get_picture(self.http, self.address, path, params, self.headers)

@@ -42,6 +42,7 @@ SETUP: tuple[str, ...] = (
 )
 ENTRIES_PER_CALL = 100
 PICTURES, EPISODE_PICTURES = ("thumb", "art"), ("grandparentThumb", "grandparentArt")
+SEASON_PICTURES = ("parentThumb",)
 PICTURE_PATH = re.compile(r"/library/metadata/[0-9]+/(?:thumb|art)/[0-9]+")
 """A picture's address on its own server; no other place is asked for one."""
 
@@ -164,7 +165,16 @@ class Plex:
     async def pictures(self, place: ServerItem) -> list[bytes]:
         pms = await self.connect()
         try:
-            return await asyncio.to_thread(read_pictures, pms, place)
+            is_part = isinstance(place.item, Episode)
+            names = EPISODE_PICTURES if is_part else PICTURES
+            return await asyncio.to_thread(read_pictures, pms, place, names)
+        finally:
+            pms.close()
+
+    async def season_posters(self, place: ServerItem) -> list[bytes]:
+        pms = await self.connect()
+        try:
+            return await asyncio.to_thread(read_pictures, pms, place, SEASON_PICTURES)
         finally:
             pms.close()
 
@@ -174,13 +184,12 @@ class Plex:
         return await asyncio.to_thread(Pms, self.address, self.token, self.ca_file)
 
 
-def read_pictures(pms: Pms, place: ServerItem) -> list[bytes]:
-    """The pictures of an item, or of an episode's show, where what has its key here is still the item."""
+def read_pictures(pms: Pms, place: ServerItem, names: Sequence[str]) -> list[bytes]:
+    """The pictures that an item names so, where what has its key here is still the item."""
     row = pms.describe([place.item_key]).get(place.item_key, {})
     item = _read_item(row)
     if item is None or not same_item(item, place.item):
         return []
-    names = EPISODE_PICTURES if isinstance(item, Episode) else PICTURES
     paths = [path for name in names if PICTURE_PATH.fullmatch(path := row.get(name) or "")]
     return [found for path in paths if (found := pms.picture(path)) is not None]
 

@@ -18,7 +18,7 @@ from markupsafe import Markup
 from webhook import clock, sources, trackers
 from webhook.domain.event import REASONS, Action, Ids, Kind, Movie, item_from_json
 from webhook.domain.outcome import Park, explain_limit, parked_sentence
-from webhook.domain.pictures import cover_hue, cover_letters, picture_key
+from webhook.domain.pictures import cover_hue, cover_letters, picture_key, season_key
 from webhook.domain.rules import DRY_RUN
 from webhook.history.library import film_key, show_key
 from webhook.people import scopes
@@ -144,6 +144,7 @@ def environment() -> Environment:
         "cover_letters": lambda entry: cover_letters(picture_title(entry)),
         "hue": cover_hue,
         "film_key": film_page_key,
+        "season_key": lambda key, season: key and season_key(key, season),
         "show_key": show_page_key,
         "cover_hue": lambda entry: cover_hue(picture_title(entry)),
     }
