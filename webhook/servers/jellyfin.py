@@ -15,12 +15,12 @@ from webhook.servers._http import Address, ServerAddress
 from webhook.servers._mediabrowser import MediaBrowser
 
 LABEL = "Jellyfin"
-PURPOSE = "Catch-up: is asked, at start and every night or as often as Settings say, for what was played while webhooks could not arrive."
+PURPOSE = "Hears what is played, without webhooks and without a plugin, and asks for what was missed."
 SETUP: tuple[str, ...] = (
     "Find the address of your Jellyfin as this machine reaches it, such as http://192.168.1.10:8096",
     "In Jellyfin's dashboard under Advanced, API Keys, make a new key.",
     "Copy both into the fields below, and save. The server is asked before they are kept.",
-    "The webhooks themselves are set up in Jellyfin, with the address on the page Set-up.",
+    "That is all: no webhook is needed. If you have set one up as well, each viewing still counts once.",
 )
 
 

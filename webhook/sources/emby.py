@@ -103,6 +103,8 @@ LABEL = "Emby"
 FIELDS = ("data", "payload")
 FORM_IS_PAYLOAD = False
 SETUP = (
+    "Without Emby Premiere no webhook is needed: enter the server's address and an API key under Settings, Connections, "
+    "Emby. In the environment or .env these are EMBY_URL and EMBY_API_KEY.",
     "Webhooks need Emby Premiere and Emby Server 4.7.9 or newer.",
     "In the server's dashboard open Notifications, then Add Notification, Webhooks.",
     "Paste {url} as the URL. Either content type will do.",

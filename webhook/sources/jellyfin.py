@@ -282,6 +282,8 @@ LABEL = "Jellyfin"
 FIELDS = ("payload", "data")
 FORM_IS_PAYLOAD = True
 SETUP = (
+    "Without the plugin no webhook is needed: enter the server's address and an API key under Settings, Connections, "
+    "Jellyfin. In the environment or .env these are JELLYFIN_URL and JELLYFIN_API_KEY.",
     "In Jellyfin's dashboard open Plugins, Catalogue, install Webhook, and restart Jellyfin.",
     "Open the plugin's settings and choose Add Generic Destination.",
     "Paste {url} as the Webhook Url.",
