@@ -23,6 +23,9 @@ SETUPS = (
     Setup(saved_only=True, kodi=True),
     Setup(ahead=40, tautulli=True, own_address="cleo"),
     Setup(synced=True, kodi=True, progress=True, jellyfin="nameless"),
+    Setup(plex=False, listened=True),
+    Setup(listened=True, synced=True),
+    Setup(listened=True, tautulli=True, kodi=True, ahead=40),
 )
 TROUBLE = (Noise(lost=0.15), Noise(doubled=0.2, late=0.2), Noise(lost=0.08, doubled=0.05, late=0.05))
 

@@ -278,6 +278,32 @@ def test_a_stop_under_another_key_is_of_what_plays_there(line: Line) -> None:
     assert (stop.action, stop.position_ms) == (STOP, 60_000)
 
 
+def test_an_item_that_repeats_is_another_viewing(line: Line) -> None:
+    line.hear("playing", 0 * SECOND)
+    line.hear("playing", 10 * SECOND, 980_000)
+
+    told = line.hear("playing", 20 * SECOND, 1_000)
+
+    assert [(one.action, one.position_ms) for one in told] == [(STOP, 980_000), (START, 1_000)]
+
+
+def test_an_item_that_is_played_back_from_its_end_is_the_same_viewing(line: Line) -> None:
+    line.hear("playing", 0 * SECOND)
+    line.hear("playing", 10 * SECOND, 980_000)
+
+    assert line.hear("playing", 20 * SECOND, 500_000) == []
+
+
+def test_an_item_that_begins_again_under_a_new_key_ends_the_one_before(line: Line) -> None:
+    line.users["2", "7"] = "Nora"
+    line.hear("playing", 0 * SECOND)
+    line.hear("playing", 10 * SECOND, 300_000)
+
+    told = line.hear("playing", 20 * SECOND, 0, key="2")
+
+    assert [(one.action, one.position_ms) for one in told] == [(STOP, 300_000), (START, 0)]
+
+
 def test_a_stop_without_its_position_is_at_the_last_one(line: Line) -> None:
     line.hear("playing", 0 * SECOND)
     line.hear("playing", 10 * SECOND, 920_000)

@@ -56,12 +56,14 @@ class Message:
 class Setup:
     """How the household's servers are set up.
 
+    `listened` says that the Plex server is listened to, `plex` that it sends webhooks.
     `ahead` is by how many seconds their clocks are wrong; `own_address` whose Emby posts to an address of that
     person, and names nobody; `saved_only` that Jellyfin's plugin sends nothing but what it saves; `kodi` that the
     television plays Plex by PlexKodiConnect; `scrobbles_only` that a relay keeps back what else Plex reports; `synced` that a tool marks in Jellyfin what was watched on Plex.
     """
 
     plex: bool = True
+    listened: bool = False
     tautulli: bool = False
     jellyfin: str = (
         "properties"  # or the plugin's "template", or one that is "nameless": without the server's id
@@ -96,8 +98,13 @@ class Sender(Protocol):
 
 def messages(story: Story, setup: Setup) -> list[Message]:
     """All that arrives of the story, in the order in which it does."""
+    from tests.household.senders.plex_live import LivePlex
+
     found: list[Message] = []
     servers = senders(setup)
+    for sender in servers["plex"]:
+        if isinstance(sender, LivePlex):
+            sender.look_ahead(story)
     for act in story.acts:
         server = act.server
         for sender in servers[server]:
@@ -114,10 +121,14 @@ def senders(setup: Setup) -> Mapping[str, list[Sender]]:
     from tests.household.senders.emby import EmbyServer
     from tests.household.senders.jellyfin import JellyfinServer
     from tests.household.senders.plex import PlexServer
+    from tests.household.senders.plex_live import LivePlex
     from tests.household.senders.tautulli import Tautulli
 
     jellyfin = JellyfinServer(setup)
-    plex: list[Sender] = [PlexServer(setup, jellyfin if setup.synced else None)] if setup.plex else []
+    server = LivePlex if setup.listened else PlexServer
+    plex: list[Sender] = [server(setup, jellyfin if setup.synced else None)]
+    if not setup.plex and not setup.listened:
+        plex.clear()
     if setup.tautulli:
         plex.append(Tautulli(setup))
     return {"plex": plex, "jellyfin": [jellyfin], "emby": [EmbyServer(setup)]}

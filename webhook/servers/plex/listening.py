@@ -15,14 +15,22 @@ import structlog
 
 from webhook import clock
 from webhook.domain import values
-from webhook.domain.event import Action, Ignored
+from webhook.domain.event import Ignored
 from webhook.domain.outcome import Dead, Undelivered
 from webhook.servers import Audience
 from webhook.servers._tasks import run_together
 from webhook.servers.plex.alerts import Alert, read_frame
 from webhook.servers.plex.api import Forbidden, Json, PlexApi
 from webhook.servers.plex.polling import Poller
-from webhook.servers.plex.viewings import ITEM_FIELDS, Ended, Session, Viewing, Viewings, pick, statement_body
+from webhook.servers.plex.viewings import (
+    ITEM_FIELDS,
+    Ended,
+    Session,
+    Viewing,
+    Viewings,
+    count_statement,
+    pick,
+)
 from webhook.sources import _plexlike
 from webhook.sources._listened import Statement
 
@@ -239,17 +247,8 @@ class Line:
         return Counted(is_watched=bool(times), at=max(times, default=None))
 
     async def say_counts(self, ended: Ended, counted: Counted) -> None:
-        said = statement_body(self.viewings.server, ended.session, ended.alert)
-        if counted.view_count is not None:
-            said["item"] = {**ended.session.item, "viewCount": counted.view_count}
-        during = counted.at is not None and ended.began_at <= counted.at <= ended.at
-        statement = Statement(
-            action=Action.WATCHED,
-            at=counted.at if during and counted.at is not None else ended.at,
-            by="count",
-            said=said,
-        )
-        await self.audience.keep(statement)
+        server = self.viewings.server
+        await self.audience.keep(count_statement(server, ended, counted.at, counted.view_count))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -56,6 +56,9 @@ ITEM_FIELDS = (
 )
 """What is kept of an item: without the addresses of players, and without whose marks the token shows."""
 
+RAN_THROUGH, BEGINS = 0.9, 0.1
+"""The parts of an item after which it ran through, and up to which it begins."""
+
 PLAYING, PAUSED, STOPPED = "playing", "paused", "stopped"
 
 
@@ -108,6 +111,13 @@ class Viewing:
         if alert.position_ms is not None and self.is_sane(alert.position_ms):
             self.position_ms = alert.position_ms
 
+    def is_over_again(self, alert: Alert) -> bool:
+        """True if the item begins again under its key after it ran through, as where it is set to repeat."""
+        length = self.session.duration_ms if self.session is not None else None
+        if length is None or self.position_ms is None or alert.position_ms is None or alert.state == STOPPED:
+            return False
+        return self.position_ms >= RAN_THROUGH * length and alert.position_ms <= BEGINS * length
+
     def is_steady(self, now: datetime) -> bool:
         """True if it is where the position that was told last and the clock say."""
         if self.placed is None or self.placed.position_ms is None or self.position_ms is None:
@@ -145,19 +155,21 @@ class Viewings:
     def hear(self, alert: Alert, now: datetime) -> list[Statement]:
         """Take in an alert; the statements that follow from it."""
         viewing, told = self._open.get(alert.session), []
-        if viewing is not None and viewing.alert.item != alert.item:
+        if viewing is not None and (viewing.alert.item != alert.item or viewing.is_over_again(alert)):
             told = self.end(viewing, viewing.position_ms, now)
             viewing = None
         if alert.state == STOPPED:
             viewing = viewing or self.same_elsewhere(alert)
             return told + (self.stop(viewing, alert, now) if viewing is not None else [])
         if viewing is None:
+            if (before := self.same_elsewhere(alert)) is not None:
+                told += self.end(before, before.position_ms, now)
             viewing = self._open[alert.session] = Viewing(alert=alert, heard_at=now)
         viewing.move(alert, now)
         return told + self.follow(viewing, alert.state, now)
 
     def same_elsewhere(self, alert: Alert) -> Viewing | None:
-        """The viewing on the same player of the same item: a stop may come under a new key."""
+        """The viewing on the same player of the same item: what follows may come under a new key."""
         here = (one for one in self._open.values() if alert.client and one.alert.client == alert.client)
         return next((one for one in here if one.alert.item == alert.item), None)
 
@@ -277,6 +289,18 @@ class Viewings:
 
 def is_tracked(viewing: Viewing) -> bool:
     return viewing.session is not None and viewing.session.is_tracked
+
+
+def count_statement(
+    server: Mapping[str, Any], ended: Ended, counted_at: datetime | None, view_count: int | None
+) -> Statement:
+    """What is said once the server counts a viewing, dated as the server has it where that lies within the viewing."""
+    said = statement_body(server, ended.session, ended.alert)
+    if view_count is not None:
+        said["item"] = {**ended.session.item, "viewCount": view_count}
+    during = counted_at is not None and ended.began_at <= counted_at <= ended.at
+    at = counted_at if during and counted_at is not None else ended.at
+    return Statement(action=Action.WATCHED, at=at, by="count", said=said)
 
 
 def pick(row: Mapping[str, Any], names: Iterable[str]) -> dict[str, Any]:
