@@ -154,6 +154,13 @@ def test_a_refusal_is_said_and_tried_again(house: House) -> None:
     assert house.repairs == [NOW]
 
 
+def test_a_fault_of_ours_is_logged_and_the_line_opened_again(house: House) -> None:
+    server = Server(KeyError("ratingKey"))
+    house.run(house.listener(server), lambda: server.connections == 2)
+
+    assert house.repairs == [NOW]
+
+
 def test_what_is_heard_is_kept_as_a_webhook_of_its_source_also_after_the_disk_was_full(house: House) -> None:
     server = Server()
     server.says = [Statement(action=Action.START, at=NOW, by="alert", said={"user": {"title": "Nora"}})]

@@ -300,7 +300,10 @@ def check_senders(settings: Settings, database: Database) -> Iterator[Finding]:
 
 def check_lines(environ: Environ, database: Database) -> Iterator[Finding]:
     """Findings on the media servers that are listened to."""
-    names = [name for name in servers.modules() if servers.is_set_up(name, environ)]
+    try:
+        names = [name for name in servers.modules() if servers.is_set_up(name, environ)]
+    except SettingsError:
+        return  # which is said of the settings
     for line in database.ask(lambda connection: line_statuses(connection, names, clock.now())):
         label = servers.modules()[line.server].LABEL
         if line.state is LineState.LIVE:

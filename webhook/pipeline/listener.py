@@ -133,6 +133,13 @@ class Listener:
                 error = Undelivered(f"{self.name} closed the connection")
             except Undelivered as broken:
                 error = broken
+            except Unavailable as unavailable:
+                error = Undelivered(f"the database is unavailable: {unavailable}")
+            except Exception as fault:
+                log.exception("Listening to a media server failed unexpectedly.", server=self.name)
+                error = Undelivered(
+                    f"Listening failed unexpectedly ({type(fault).__name__}); the log says more"
+                )
             await self.disconnect(error)
             await asyncio.sleep(self.pause * random.uniform(0.5, 1.0))  # noqa: S311 - jitter
             self.pause = MAX_PAUSE if isinstance(error, Dead) else min(2 * self.pause, MAX_PAUSE)

@@ -156,14 +156,14 @@ class Viewings:
         """Take in an alert; the statements that follow from it."""
         viewing, told = self._open.get(alert.session), []
         if viewing is not None and (viewing.alert.item != alert.item or viewing.is_over_again(alert)):
-            told = self.end(viewing, viewing.position_ms, now)
+            told = self.end(viewing, viewing.position_ms, viewing.heard_at)
             viewing = None
         if alert.state == STOPPED:
             viewing = viewing or self.same_elsewhere(alert)
             return told + (self.stop(viewing, alert, now) if viewing is not None else [])
         if viewing is None:
             if (before := self.same_elsewhere(alert)) is not None:
-                told += self.end(before, before.position_ms, now)
+                told += self.end(before, before.position_ms, before.heard_at)
             viewing = self._open[alert.session] = Viewing(alert=alert, heard_at=now)
         viewing.move(alert, now)
         return told + self.follow(viewing, alert.state, now)
