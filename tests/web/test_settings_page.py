@@ -339,6 +339,9 @@ def test_days_and_numbers_are_those_of_the_language() -> None:
             "Trakt hat mit 503 geantwortet: es hat Schwierigkeiten. Es wird von selbst noch einmal versucht."
         )
         assert language.translate("Pilot") == "Pilot"
+        assert language.translate("filter: only the library Music, and this is Films") == (
+            "Filter: nur Mediathek Music, und das hier ist Films"
+        )
     finally:
         language.LANGUAGE.reset(before)
     assert language.format_date(at, "%A %-d %B") == "Thursday 26 November"

@@ -18,6 +18,8 @@ from io import BytesIO
 from pathlib import Path
 from typing import Any
 
+from webhook.domain.event import Kind
+from webhook.domain.outcome import KEPT_IN
 from webhook.system import resources
 
 ENGLISH = "en"
@@ -28,6 +30,12 @@ LANGUAGES: Mapping[str, str] = {ENGLISH: "English", "de": "Deutsch"}
 
 LANGUAGE: ContextVar[str] = ContextVar("language", default=ENGLISH)
 """The language of the page that is being answered."""
+
+CODES = frozenset((*Kind, *KEPT_IN.values(), "library", "player"))
+"""The words of one or two that a sentence of the code may hold and that name nobody and nothing of anybody."""
+
+MIN_SPACES = 2
+"""How many spaces a value has at least where it is a sentence."""
 
 SENTENCE_END = re.compile(r"(?<=[.?!]) (?=[A-Z])")
 PLACEHOLDER = re.compile(r"%\((\w+)\)s")
@@ -145,9 +153,15 @@ def translate_to(language: str, text: str, depth: int) -> str:
         if match := pattern.fullmatch(text):
             values = match.groupdict()
             if depth:
-                values = {name: translate_to(language, value, depth - 1) for name, value in values.items()}
+                values = {name: translate_value(language, value, depth) for name, value in values.items()}
             return translation % values
     return translate_parts(language, text, depth)
+
+
+def translate_value(language: str, value: str, depth: int) -> str:
+    """A value within a sentence: a sentence itself or a code; anything else is a name, whatever it is called."""
+    is_said = value in CODES or value.count(" ") >= MIN_SPACES
+    return translate_to(language, value, depth - 1) if is_said else value
 
 
 def translate_parts(language: str, text: str, depth: int) -> str:

@@ -279,7 +279,7 @@ def hour(stamped: str) -> str:
 
 NAMES_OF_CODES = texts(
     (
-        "movie", "track", "season", "show", "playing", "following", "archived", "for later", "removed",
+        "movie", "track", "season", "show", "library", "player", "playing", "following", "archived", "for later", "removed",
         "redated", "corrected", "merged", "reassigned", "restored", "added", "signed out", "vip required",
         "account limit", "account locked", "app deleted", "service closed", "everything", "nothing",
     )
@@ -366,11 +366,12 @@ def labels() -> dict[str, str]:
 
 def reason_text(reason: str | None) -> str:
     """The reason why something was ignored, in words."""
-    return translate(REASONS.get(reason or "", (reason or "").removeprefix("filter: ")))
+    return translate(REASONS.get(reason or "", reason)).removeprefix(gettext("filter: "))
 
 
 def brief_reason(reason: str) -> str:
-    return translate(BRIEF_REASONS.get(reason, reason.removeprefix("filter: ").replace("_", " ")))
+    said = translate(BRIEF_REASONS.get(reason, reason)).removeprefix(gettext("filter: "))
+    return said.replace("_", " ")
 
 
 def title_with_year(entry: Mapping[str, Any]) -> str:

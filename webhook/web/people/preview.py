@@ -9,12 +9,13 @@ from sqlalchemy import Connection, select
 from webhook import sources
 from webhook.clock import stamp
 from webhook.domain import lenient_json
-from webhook.domain.event import REASONS, Event, Ignored, Unreadable, event_from_json
+from webhook.domain.event import Event, Ignored, Unreadable, event_from_json
 from webhook.domain.rules import Filters, stopping_filter
 from webhook.queues.inbox import event_origin
 from webhook.storage.rows import fetch_all
 from webhook.storage.tables import PersonRow, WebhookRow, webhook
 from webhook.web import visible
+from webhook.web.http.templating import reason_text
 from webhook.web.people.models import HeardJson, Preview, StoppedWebhook
 from webhook.web.visible import Visitor
 
@@ -89,5 +90,5 @@ def summary(row: WebhookRow, event: Event) -> HeardJson:
 
 
 def in_words(stopped: str) -> str:
-    text = REASONS.get(stopped, stopped.removeprefix("filter: "))
+    text = reason_text(stopped)
     return f"{text[:1].upper()}{text[1:].rstrip('.')}."
