@@ -190,6 +190,17 @@ def test_a_server_that_is_away_for_a_moment_breaks_the_line_and_nothing_is_lost(
     ]
 
 
+def test_a_server_that_is_silent_is_given_up(server: Evening, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(listening, "LOOK_TIMEOUT", 0.1)
+
+    def fall_silent() -> None:
+        server.fake.faults.add("GET /Sessions", delay=60.0)
+
+    error = server.listen(lambda: server.fake.start("s1", episode(), NORA), fall_silent)
+
+    assert isinstance(error, Retry)
+
+
 @pytest.mark.parametrize("body", ["<html>Sign in</html>", {"Items": []}, 7])
 def test_an_answer_that_is_no_list_of_sessions_is_said_so(server: Evening, body: object) -> None:
     server.fake.faults.add("GET /Sessions", body=body)

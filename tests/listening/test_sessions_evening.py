@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -155,3 +156,39 @@ def test_a_mark_by_hand_is_a_play_until_it_is_taken_back(home: Home) -> None:
     eventually(lambda: any(play["unwatched_at"] for play in home.plays), "the mark is taken back")
     (back,) = [play for play in home.plays if play["unwatched_at"]]
     assert back["title"] == "Part 10"
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_cuts_at_any_point_lose_no_play_and_double_none(home: Home, seed: int) -> None:
+    """Watchmark is killed, or the server cannot be reached, between any two things that happen on two devices."""
+    chance = random.Random(seed)  # noqa: S311 - the same cuts each time
+    home.start()
+    home.stop(10)
+    home.settled()
+    happenings = [
+        (device, number, percent) for number in (1, 2, 3) for device in "ab" for percent in (0, 50, 95)
+    ]
+
+    for device, number, percent in happenings:
+        part = episode(number if device == "a" else number + 10)
+        cut = chance.choice(["kill", "away", "reset", "none", "none", "none"])
+        if cut == "kill":
+            home.house.kill()
+        if cut in ("away", "reset"):
+            how: dict[str, Any] = {"status": 503} if cut == "away" else {"reset": True}
+            home.fake.faults.add("GET /Sessions", times=chance.randrange(1, 5), **how)
+        if percent == 0:
+            home.fake.start(device, part, NORA, device=device)
+        elif percent == 50:
+            home.fake.move(device, LENGTH // 2)
+        else:
+            home.fake.stop(device, LENGTH * percent // 100)
+        if cut == "kill":
+            home.house.start()
+        elif chance.random() < 0.5:
+            home.settled()
+
+    eventually(lambda: sum(bool(play["watched_at"]) for play in home.plays) >= 6, "all of them are watched")
+    watched = [play["title"] for play in home.settled() if play["watched_at"]]
+    assert sorted(watched) == ["Part 1", "Part 11", "Part 12", "Part 13", "Part 2", "Part 3"]
+    assert len(home.plays) == 7

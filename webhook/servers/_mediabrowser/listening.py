@@ -15,7 +15,7 @@ import structlog
 from webhook import clock
 from webhook.domain import values
 from webhook.domain.event import Action
-from webhook.domain.outcome import Undelivered
+from webhook.domain.outcome import Retry, Undelivered
 from webhook.servers import Audience
 from webhook.servers._http import JsonRow, remember_item
 from webhook.servers._mediabrowser.polling import MarksCalls, MarksPoller
@@ -38,6 +38,9 @@ BUSY_PAUSE, IDLE_PAUSE = 3.0, 15.0
 """Seconds between two looks at the sessions: while something plays, and while nothing does."""
 
 SERVER_FIELDS = ("Id", "ServerName", "Version")
+LOOK_TIMEOUT = 10.0
+"""Seconds after which a server that says nothing is given up, so that a silence is noticed within half a minute."""
+
 POLL_DELAY = 2.0
 """Seconds from the first look to the first poll of marks, in which catch-up has its turn."""
 
@@ -86,7 +89,11 @@ class Listening:
             await self.look(audience)
 
     async def look(self, audience: Audience) -> None:
-        rows = await self.server.sessions()
+        try:
+            async with asyncio.timeout(LOOK_TIMEOUT):
+                rows = await self.server.sessions()
+        except TimeoutError as error:
+            raise Retry(f"the sessions were not listed within {LOOK_TIMEOUT:.0f} seconds") from error
         await self.keep(audience, self.viewings.look(read_sessions(rows), clock.now()))
 
     async def keep(self, audience: Audience, steps: Iterable[Occurrence]) -> None:
