@@ -257,6 +257,24 @@ def plays_to_remove(page: Page, house: Process) -> None:
     page.get_by_role("button", name="Remove").click()
 
 
+def plays_to_move(page: Page, house: Process) -> None:
+    page.goto(house.url + "/history?select=1")
+    page.locator(".list input").nth(3).check()
+    page.get_by_role("button", name="Move", exact=True).click()
+
+
+def plays_to_move_by_hours(page: Page, house: Process) -> None:
+    plays_to_move(page, house)
+    page.get_by_label("Hours later").fill("-2")
+    page.get_by_role("button", name="Preview").first.click()
+
+
+def plays_for_another_person(page: Page, house: Process) -> None:
+    plays_to_move(page, house)
+    page.get_by_label("Watched by").select_option("bob")
+    page.get_by_role("button", name="Preview").last.click()
+
+
 AFTER: Mapping[Callable[[Page, Process], None], tuple[int, str]] = {
     an_api_token: (200, "Copy it now; it is shown only once."),
     a_webhook_token: (200, "Treat these addresses like passwords"),
@@ -266,6 +284,9 @@ AFTER: Mapping[Callable[[Page, Process], None], tuple[int, str]] = {
     a_file_that_was_looked_into: (200, "Nothing has been imported yet."),
     what_a_tracker_lacks: (200, "Nothing has been sent yet."),
     plays_to_remove: (200, "Imports will not add them again."),
+    plays_to_move: (200, "For a server whose clock or time zone was wrong."),
+    plays_to_move_by_hours: (200, "Trackers that have them get the new date."),
+    plays_for_another_person: (200, "Ratings stay."),
     a_code_that_waits: (200, "and enter this code"),
     an_address_that_is_refused: (422, "is no address that can be called"),
     a_service_that_nobody_could_ask: (409, "Save anyway"),
