@@ -13,7 +13,7 @@ from tests.evening import film, plex
 from tests.running import Process, eventually, started
 
 OWNERS = (
-    "/settings", "/connections/tmdb", "/connections/plex", "/people/me", "/people/me/remove",
+    "/settings", "/connections/tmdb", "/connections/tautulli", "/connections/notifications", "/people/me", "/people/me/remove",
     "/history?person=me", "/history/numbers?person=me", "/library?person=me", "/history/export?person=me",
     "/history/backfill?person=me", "/history/import?person=me", "/history/plays/1", "/trace/1",
 )  # fmt: skip
@@ -59,8 +59,7 @@ def test_a_link_lets_a_member_in_once(browser: Browser, home: Process, scripts: 
     link = let_in(browser, home, scripts=scripts)
     with opened(browser, scripts=scripts) as page:
         come_in(page, link)
-        page.get_by_role("button", name="Do this later: Where should it go?").click()
-        page.get_by_role("link", name="Go to Now").click()
+        page.get_by_role("navigation", name="Pages").get_by_role("link", name="Now").click()
         last = page.get_by_role("region", name="Recent plays")
         expect(last.get_by_text("Tidewater S1 E1")).to_be_visible()
         expect(last.get_by_role("listitem")).to_have_count(1)
@@ -82,6 +81,8 @@ def test_a_member_is_shown_their_own_and_refused_the_rest(browser: Browser, home
             page.goto(home.url + path)
             assert "Lighthouse Keeper" not in page.content()
         expect(page.get_by_role("heading", level=1)).to_have_text("bob")
+        page.goto(f"{home.url}/connections/plex")  # where a member has an account, and no settings
+        assert 'name="PLEX_TOKEN"' not in page.content()
         for path in OWNERS:
             answer = page.goto(home.url + path)
             assert answer is not None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import colorsys
 import io
+import zlib
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -170,8 +171,8 @@ def receive(home: Household, payload: Mapping[str, Any], at: datetime) -> None:
 def draw_pictures(folder: Path, keys: Callable[[], Iterator[str]]) -> None:
     """A plain picture of its own colour for each key, before the service reads which there are."""
     store = PictureStore(folder / "pictures", 64 * 1024 * 1024)
-    for number, key in enumerate(keys()):
-        red, green, blue = colorsys.hsv_to_rgb(number * 0.37 % 1, 0.55, 0.8)
+    for key in keys():
+        red, green, blue = colorsys.hsv_to_rgb(zlib.crc32(key.encode()) / 2**32, 0.55, 0.8)
         colour = (int(255 * red), int(255 * green), int(255 * blue))
         for shape, widths in WIDTHS.items():
             store.save(
