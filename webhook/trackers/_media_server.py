@@ -205,13 +205,14 @@ class MediaServer(BatchTracker):
         written = [
             change for change in changes if isinstance(made[change.delivery.id, change.state.key], Done)
         ]
-        states = await self.read_states(access, list(dict.fromkeys(change.state.key for change in written)))
+        keys = dict.fromkeys(change.state.key for change in written)
+        states = await self.read_states(access, list(keys)) if keys else {}
         for change in written:
             now, delivery = states.get(change.state.key), change.delivery
             if now is None or not now.has(delivery.action, delivery.rating):
                 reason = f"{self.label} answered, and the item is as it was"
                 made[delivery.id, change.state.key] = Retry(
-                    reason, after=UNSURE_PAUSE, unsure=True, lane=False, suspect=True
+                    reason, after=UNSURE_PAUSE, unsure=True, suspect=True
                 )
 
     async def unmark(self, delivery: Delivery, access: Access) -> Done:
