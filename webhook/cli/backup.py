@@ -9,13 +9,15 @@ from typing import Annotated, Any
 
 import typer
 
+from webhook import clock, servers, sources
 from webhook import settings as environment
-from webhook import sources
-from webhook.accounts import keys
+from webhook.accounts import accounts, keys
 from webhook.accounts.keys import RekeyResult
 from webhook.accounts.sealed_secrets import RenewedSecret
 from webhook.cli._common import (
+    DryRun,
     Json,
+    Whose,
     count_of,
     say,
 )
@@ -28,6 +30,7 @@ from webhook.maintenance import backup
 from webhook.settings import Settings, SettingsError
 from webhook.storage import migrate
 from webhook.storage.db import Database
+from webhook.transfer import restore
 
 app = typer.Typer()
 
@@ -57,10 +60,30 @@ def backup_command(
 
 @app.command("restore")
 def restore_command(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="A file made by `watchmark backup`.")],
+    file: Annotated[
+        Path,
+        typer.Argument(
+            metavar="FILE|SERVER",
+            help="A file made by `watchmark backup`, or a media server: plex, jellyfin, emby.",
+        ),
+    ],
+    whose: Whose = None,
+    dry_run: DryRun = False,
+    take_back: Annotated[
+        bool,
+        typer.Option("--take-back", help="Of a server: take back what was marked there, and nothing else."),
+    ] = False,
     as_json: Json = False,
 ) -> None:
-    """Restore a backup. Stop the service first; the previous database is kept."""
+    """Restore a backup, or what you watched on a media server.
+
+    Of a backup: stop the service first; the previous database is kept. Of a server: what it lacks is marked watched.
+    """
+    if not file.exists() and str(file) in servers.modules():
+        restore_server(str(file), whose, as_json, dry_run=dry_run, undo=take_back)
+        return
+    if whose is not None or dry_run or take_back:
+        raise typer.BadParameter("--person, --dry-run and --take-back are for a media server.")
     settings = environment.load(environment.environment())
     ensure_data_dir(settings)
     restored = backup.restore(settings, file)
@@ -76,6 +99,22 @@ def restore_command(
             "Without it: watchmark rekey --forget, which says which sign-ins and addresses are made anew."
         )
     say(as_json, shown, *lines)
+
+
+def restore_server(name: str, whose: str | None, as_json: bool, *, dry_run: bool, undo: bool) -> None:
+    """Mark on a media server what it lacks of a person's history, or take our marks back."""
+    from webhook.cli import jobs
+    from webhook.cli._desk import open_desk, person_or_only
+
+    if not undo:
+        jobs.backfill(name, whose, dry_run=dry_run, cancel=False, status=False, as_json=as_json)
+        return
+    with open_desk() as at:
+        owner = at.database.ask(lambda connection: person_or_only(connection, whose))
+        row = at.database.ask(lambda connection: accounts.find_account(connection, owner.id, name))
+        count = at.database.do(lambda connection: restore.take_back(connection, row.id, clock.now()))
+    shown = {"server": name, "person": owner.name, "taken_back": count}
+    say(as_json, shown, f"{count_of(count, 'mark')} of {owner.name} on {name} will be taken back.")
 
 
 def key_fits(settings: Settings, database: Database) -> bool:

@@ -75,6 +75,8 @@ def preview_story(found: Mapping[str, Any], label: str, name: str) -> Iterator[s
     counts = found["counts"]
     yield f"{label} of {name} has {count_of(found['holds'], 'play')}."
     yield f"{count_of(counts['sent'], 'play')} would be sent. Skipped: {describe_left_out(counts)}."
+    if found["missing"]:
+        yield f"Not on {label} yet, sent when added: {found['missing']:,}."
     if found["first"]:
         yield f"Watched between {found['first'][:10]} and {found['last'][:10]}:"
     yield from (f"  {play['watched_at']}  {item_line(play)}" for play in found["plays"][:ITEMS_LISTED])

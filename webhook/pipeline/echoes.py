@@ -40,3 +40,8 @@ def is_played(connection: Connection, context: Context, event: Event) -> bool:
     known = list(play_keys(event.item, event.server, event.item_key, event.show_key))
     wanted = {"person": context.person_id, "keys": known, "at_server": event.server}
     return event.server is not None and OPEN_HERE.scalar(connection, wanted) is not None
+
+
+def echo_reason(delivery_id: int) -> str:
+    """The reason why nothing came of an echo, as the trace has it."""
+    return f"it is the echo of delivery {delivery_id}: the server reports our own mark"

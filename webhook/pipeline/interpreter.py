@@ -27,7 +27,7 @@ from webhook.history.play_store import get_play
 from webhook.people import identities
 from webhook.people.ownership import lock_ownership
 from webhook.pipeline.conflicts import ConflictReader
-from webhook.pipeline.echoes import find_echo
+from webhook.pipeline.echoes import echo_reason, find_echo
 from webhook.pipeline.parsed import Parsed, Verdict
 from webhook.pipeline.planning import (
     Context,
@@ -271,7 +271,7 @@ class Interpreter:
             entry = {**event_json(event), "person": viewer.name}
             echo_of = find_echo(context, event)
             if echo_of is not None:
-                entries.append({**entry, "echo_of": echo_of})
+                entries.append({**entry, "stopped": echo_reason(echo_of), "echo_of": echo_of})
                 continue
             play_id = find_earlier_play(row.events or [], entry)
             if play_id is not None:

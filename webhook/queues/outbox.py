@@ -238,6 +238,17 @@ def count_by_state(connection: Connection, job_id: int) -> dict[str, int]:
     return {row[0]: row[1] for row in connection.execute(wanted.group_by(delivery.c.state))}
 
 
+def count_due(connection: Connection, job_id: int, until: datetime) -> int:
+    """The number of a job's deliveries that are sent until then, or wait for their account.
+
+    What waits longer, as for an item that a media server does not have yet, holds nothing up.
+    """
+    soon = and_(delivery.c.state == DeliveryState.WAITING.value, delivery.c.due_at <= until)
+    held = delivery.c.state == DeliveryState.PARKED.value
+    wanted = select(func.count()).where(delivery.c.job_id == job_id, or_(soon, held))
+    return int(connection.execute(wanted).scalar_one())
+
+
 def find_remote_id(connection: Connection, delivery_id: int) -> str | None:
     """The service's id for the record that this delivery created, or None."""
     return connection.execute(select(delivery.c.remote_id).where(delivery.c.id == delivery_id)).scalar()

@@ -14,10 +14,12 @@ from datetime import datetime, timedelta
 from typing import Annotated, Any, NamedTuple
 
 import structlog
+from pydantic import Field
 from sqlalchemy import Connection, select
 from typing_extensions import TypedDict
 
 from webhook import clock
+from webhook.accounts.accounts import is_media_server
 from webhook.accounts.credentials import Credentials
 from webhook.domain.event import Action, Event
 from webhook.domain.items import keys
@@ -25,7 +27,7 @@ from webhook.domain.outcome import Dead, Retry, Snooze, Undelivered
 from webhook.domain.play import Dated, Play
 from webhook.domain.retry import LIVE
 from webhook.domain.rules import AccountRules, stopping_filter
-from webhook.domain.states import DeliveryState
+from webhook.history import server_items
 from webhook.history.play_store import is_rewatch, play_from_row
 from webhook.queries.plays import PlayFields, play_json
 from webhook.queues import jobs, outbox
@@ -38,12 +40,22 @@ from webhook.storage.tables import AccountRow, JobRow, PlayRow, account, job
 from webhook.storage.types import to_ms
 from webhook.trackers import Tracker
 from webhook.transfer.account_history import Holding, fetch_history
-from webhook.transfer.backfill_plays import Place, Span, find_sent_plays, find_watched_plays, newest
+from webhook.transfer.backfill_plays import (
+    Place,
+    Span,
+    find_sent_plays,
+    find_watched_plays,
+    has_later_play,
+    newest,
+)
 
 log = structlog.get_logger()
 
 AHEAD = 200
 """The most deliveries of one backfill that wait in the outbox at once."""
+
+SOON = timedelta(hours=12)
+"""A delivery that waits for longer does not keep its backfill going."""
 
 STEP_SECONDS = 1.0
 AGAIN = timedelta(seconds=30)
@@ -89,7 +101,7 @@ def new_deliveries(
         current = play_from_row(row)
         if row.id in known:
             counts.told += 1
-        elif held.holds(current):
+        elif held.holds(current) or is_marked_once(connection, tracker, held, row, current):
             counts.held += 1
         elif stopping_filter(rules.filters, event_of(current)):
             counts.kept_back += 1
@@ -103,6 +115,15 @@ def new_deliveries(
         else:
             counts.sent += 1
             yield row, current, None
+
+
+def is_marked_once(
+    connection: Connection, tracker: Tracker, held: Holding, row: PlayRow, current: Play
+) -> bool:
+    """True for a viewing of what a media server has marked already, or is marked by a later viewing: it keeps one date."""
+    if not is_media_server(tracker):
+        return False
+    return bool(held.of_item(current)) or has_later_play(connection, row, current.item)
 
 
 def event_of(current: Play) -> Event:
@@ -120,6 +141,9 @@ class PreviewJson(TypedDict):
 
     counts: BackfillCountsJson
     holds: Count
+    missing: Annotated[
+        Count, Field(description="Of those that would be sent: how many are not on the media server yet.")
+    ]
     first: Time | None
     last: Time | None
     plays: list[Annotated[PlayFields, ANY_OBJECT]]
@@ -131,6 +155,7 @@ class Preview:
 
     counts: Counts = field(default_factory=Counts)
     holds: int = 0
+    missing: int = 0
     first: datetime | None = None
     last: datetime | None = None
     plays: list[PlayFields] = field(default_factory=list)
@@ -139,6 +164,7 @@ class Preview:
         return {
             "counts": self.counts.to_json(),
             "holds": self.holds,
+            "missing": self.missing,
             "first": clock.stamp(self.first),
             "last": clock.stamp(self.last),
             "plays": self.plays,
@@ -147,12 +173,15 @@ class Preview:
 
 async def preview(database: Database, tracker: Tracker, credentials: Credentials, account_id: int) -> Preview:
     """Preview a backfill without sending anything; raises NoBackfill and Undelivered."""
-    of = await database.read(lambda connection: backfillable(connection, tracker, account_id))
+    of = await database.read(
+        lambda connection: backfillable(connection, tracker, account_id, may_be_off=is_media_server(tracker))
+    )
     held = await fetch_history(tracker, credentials, of)
     shown, after = Preview(holds=held.count), None
     while True:
         page = await database.read(lambda connection, after=after: look(connection, of, tracker, held, after))  # type: ignore[misc]
-        counts, missing, after = page
+        counts, missing, absent, after = page
+        shown.missing += absent
         for name in counts.__slots__:
             setattr(shown.counts, name, getattr(shown.counts, name) + getattr(counts, name))
         for row, current in missing:
@@ -166,22 +195,29 @@ async def preview(database: Database, tracker: Tracker, credentials: Credentials
 
 def look(
     connection: Connection, of: AccountRow, tracker: Tracker, held: Holding, after: Place | None
-) -> tuple[Counts, list[tuple[PlayRow, Play]], Place | None]:
+) -> tuple[Counts, list[tuple[PlayRow, Play]], int, Place | None]:
     counts = Counts()
     rows = find_watched_plays(connection, tracker, of.person_id, after, Span())
     found = new_deliveries(connection, of, tracker, held, rows, counts)
     missing = [(row, current) for row, current, kept_back in found if kept_back is None]
-    return counts, missing, Place.of_row(rows[-1]) if rows else None
+    absent = [
+        current
+        for _, current in missing
+        if is_media_server(tracker) and server_items.find_copies(connection, tracker.name, current.item) == []
+    ]
+    return counts, missing, len(absent), Place.of_row(rows[-1]) if rows else None
 
 
-def backfillable(connection: Connection, tracker: Tracker, account_id: int) -> AccountRow:
-    """The account, if it can be backfilled; raises NoBackfill."""
+def backfillable(
+    connection: Connection, tracker: Tracker, account_id: int, *, may_be_off: bool = False
+) -> AccountRow:
+    """The account, if it can be backfilled; raises NoBackfill. A media server is looked at before it is switched on."""
     of = fetch_first(connection, select(account).where(account.c.id == account_id), AccountRow)
     if of is None:
         raise NoBackfill("there is no such account")
     if not hasattr(tracker, "history"):
         raise NoBackfill(f"{tracker.label} cannot be asked what it holds, so nothing can be told apart")
-    if Action.WATCHED.value not in of.tells:
+    if Action.WATCHED.value not in of.tells and not may_be_off:
         raise NoBackfill(f"telling {tracker.label} of watched items is switched off for this account")
     return of
 
@@ -227,11 +263,12 @@ def feed_one(connection: Connection, feeding: Feeding) -> str:
     if row is None or row.state != jobs.JobState.RUNNING.value:
         return "ended"
     states = outbox.count_by_state(connection, row.id)
-    room = AHEAD - states.get(DeliveryState.WAITING, 0) - states.get(DeliveryState.PARKED, 0)
+    waiting = outbox.count_due(connection, row.id, now + SOON)
+    room = AHEAD - waiting
     cursor = row.cursor or {}
     counts = Counts(**cursor.get("counts", {}))
     if cursor.get("whole"):
-        if not states.get(DeliveryState.WAITING) and not states.get(DeliveryState.PARKED):
+        if not waiting:
             jobs.record_progress(connection, row.id, cursor, {**asdict(counts), **states}, now)
             jobs.finish_job(connection, row.id, now)
             return "ended"

@@ -6,13 +6,15 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, and_, func, or_, select
+from sqlalchemy import Connection, and_, bindparam, func, or_, select
 
-from webhook.domain.event import STREAMS
+from webhook.domain.event import STREAMS, Item
+from webhook.domain.items import keys, sure_keys
 from webhook.domain.states import OPEN_STATES, DeliveryState
+from webhook.storage.prepared import Prepared
 from webhook.storage.rows import fetch_all
-from webhook.storage.tables import PlayRow, delivery, play
-from webhook.storage.types import from_ms, to_ms
+from webhook.storage.tables import PlayRow, delivery, play, play_key
+from webhook.storage.types import Utc, from_ms, to_ms
 from webhook.trackers import Tracker
 
 BATCH_SIZE = 500
@@ -67,6 +69,27 @@ def find_watched_plays(
         later = and_(play.c.watched_at == after.watched_at, play.c.id > after.play_id)
         wanted = wanted.where(or_(play.c.watched_at > after.watched_at, later))
     return fetch_all(connection, wanted.order_by(play.c.watched_at, play.c.id).limit(BATCH_SIZE), PlayRow)
+
+
+LATER = Prepared(
+    select(play.c.id)
+    .join(play_key, play_key.c.play_id == play.c.id)
+    .where(
+        play_key.c.person_id == bindparam("person"),
+        play_key.c.key.in_(bindparam("keys", expanding=True)),
+        play.c.watched_at > bindparam("at", type_=Utc),
+        play.c.unwatched_at.is_(None),
+        play.c.removed_at.is_(None),
+    )
+    .limit(1)
+)
+
+
+def has_later_play(connection: Connection, row: PlayRow, item: Item) -> bool:
+    """True if the person watched the same item again later."""
+    known = sure_keys(keys(item))
+    wanted = {"person": row.person_id, "keys": known, "at": row.watched_at}
+    return bool(known) and LATER.scalar(connection, wanted) is not None
 
 
 def newest(connection: Connection, person_id: int, above: int | None = None) -> int:
