@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, bindparam, delete, insert, select, update
@@ -19,12 +19,16 @@ from webhook.domain.states import DeliveryState
 from webhook.queues.leases import wake_lanes
 from webhook.storage.db import fresh_ids
 from webhook.storage.json_shapes import ItemJson
+from webhook.storage.locks import try_locks
 from webhook.storage.prepared import Prepared
 from webhook.storage.rows import fetch_all
 from webhook.storage.tables import ServerItemRow, account, delivery, note, server_item, server_item_key
 from webhook.storage.types import from_ms, to_ms
 
 NOTE_PREFIX = "listed."
+LIST_LEASE = timedelta(minutes=10)
+"""How long a process reads a list before another may take it for dead."""
+
 MAX_WAKING = 500
 """Deliveries that wait for an item which are looked through in one transaction."""
 
@@ -57,6 +61,23 @@ def read_list_time(connection: Connection, tracker: str) -> datetime | None:
     """The time at which the server was listed whole; None if it never was."""
     known = connection.execute(select(note.c.value).where(note.c.name == NOTE_PREFIX + tracker)).scalar()
     return None if known is None else from_ms(known)
+
+
+def claim_list(connection: Connection, tracker: str, now: datetime) -> bool:
+    """Claim the reading of a list for this process; False while another one reads it."""
+    name = f"listing.{tracker}"
+    if not try_locks(connection, [name])[name]:
+        return False
+    until = connection.execute(select(note.c.value).where(note.c.name == name)).scalar()
+    if until is not None and from_ms(until) > now:
+        return False
+    connection.execute(delete(note).where(note.c.name == name))
+    connection.execute(insert(note), {"name": name, "value": to_ms(now + LIST_LEASE)})
+    return True
+
+
+def release_list(connection: Connection, tracker: str) -> None:
+    connection.execute(delete(note).where(note.c.name == f"listing.{tracker}"))
 
 
 def store_list_time(connection: Connection, tracker: str, at: datetime) -> None:

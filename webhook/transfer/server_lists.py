@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping
 from datetime import datetime, timedelta
+from functools import partial
 from typing import NamedTuple, cast
 
 import structlog
@@ -73,8 +74,13 @@ class ServerLists:
             if self.rests.get(name, now) > now:
                 continue
             found = await self.database.read(lambda connection, name=name: read_accounts(connection, name))  # type: ignore[misc]
-            if found and await self.is_due(name, found, now):
-                await self.list_server(name, found, now)
+            if not found or not await self.is_due(name, found, now):
+                continue
+            if await self.database.run(partial(server_items.claim_list, tracker=name, now=now)):
+                try:
+                    await self.list_server(name, found, now)
+                finally:
+                    await self.database.run(partial(server_items.release_list, tracker=name))
 
     async def is_due(self, name: str, found: list[ServerAccount], now: datetime) -> bool:
         asked = {one.server for one in found if one.server is not None} & self.added
