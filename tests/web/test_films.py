@@ -95,6 +95,17 @@ def test_a_film_is_marked_and_a_viewing_is_removed_and_brought_back(home: Househ
     assert post(browser, "unmark", play="99").status_code == 404
 
 
+def test_where_its_only_viewing_goes_the_films_say_so_and_bring_it_back(home: Household) -> None:
+    watch(home, FILM)
+    browser = home.browser()
+
+    page = post(browser, "unmark", play="1")
+
+    assert page.url.path == "/library/films"
+    assert "Undo" in page.text
+    assert browser.get(PAGE).status_code == 404
+
+
 def test_a_film_goes_on_the_watchlist_and_off_it(home: Household) -> None:
     watch(home, FILM)
     browser, api = home.browser(), home.api()

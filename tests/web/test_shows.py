@@ -184,9 +184,10 @@ def test_a_mark_by_hand_is_taken_back_at_once_and_a_reported_play_only_when_conf
     assert plays(watched) == [(1, 1, False, "exact")]
     assert "Unmark S1 E1?" in watched.browser().get(reported.headers["location"]).text
 
-    post(watched, unmark="1x1", sure="yes")
+    page = watched.browser().get(post(watched, unmark="1x1", sure="yes").headers["location"]).text
 
     assert plays(watched) == []
+    assert "Undo" in page
 
 
 def test_nobody_ticks_in_the_history_of_another(watched: Household) -> None:

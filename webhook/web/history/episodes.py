@@ -100,11 +100,11 @@ def unseen_episode(place: Place, title: str | None) -> EpisodeJson:
 
 def has_page(connection: Connection, person_id: int, key: str) -> bool:
     """True if the person watched or follows the show."""
-    watched = select(play_key.c.play_id).where(*is_key_of(connection, person_id, key)).limit(1)
-    return (
-        library.find_follow(connection, person_id, key) is not None
-        or connection.execute(watched).first() is not None
-    )
+    if library.find_follow(connection, person_id, key) is not None:
+        return True
+    within = select(play_key.c.play_id).where(*is_key_of(connection, person_id, key))
+    watched = select(play.c.id).where(play.c.id.in_(within), shows.counts_as_viewing(person_id))
+    return connection.execute(watched.limit(1)).first() is not None
 
 
 def plays_of(connection: Connection, person_id: int, key: str) -> list[Any]:

@@ -82,19 +82,22 @@ class FilmPage(Page):
 
     async def unmark(self, request: Request, visitor: Visitor, fields: Mapping[str, str]) -> str:
         """Remove one viewing of the film, here and at the trackers; it can be brought back."""
-        _, film = await self.find_film(request, visitor, fields)
+        owner, film = await self.find_film(request, visitor, fields)
         wanted = whole(fields.get("play", ""))
         if wanted not in [one["id"] for one in film["plays"]]:
             raise Problem(404, "This film has no such viewing.")
 
-        def remove(connection: Connection) -> edits.EditResult:
-            return edits.remove_play(
+        def remove(connection: Connection) -> tuple[edits.EditResult, bool]:
+            done = edits.remove_play(
                 connection, wanted or 0, self.service.trackers, visitor.name, clock.now()
             )
+            return done, whole_film(connection, owner.id, film["key"]) is not None
 
-        done = await self.database.run(remove)
+        done, is_kept = await self.database.run(remove)
         self.service.interpreter.told.set()
-        return f"{self.back(request, fields, 'gone-1-0')}&undo={done['edit']}"
+        if not is_kept:
+            fields = {"back": f"/library/films?{urlencode({'person': owner.name})}"}
+        return self.back(request, fields, "gone-1-0", done["edit"])
 
     async def watchlist(self, request: Request, visitor: Visitor, fields: Mapping[str, str]) -> str:
         owner, film = await self.find_film(request, visitor, fields)

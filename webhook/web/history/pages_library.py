@@ -17,6 +17,7 @@ from webhook import clock
 from webhook.domain.event import Kind
 from webhook.domain.play import Dated
 from webhook.history import library, runtimes
+from webhook.history.edits import EditResult
 from webhook.history.stats_span import zone_of
 from webhook.queries import library as shelves
 from webhook.queries import sent
@@ -140,7 +141,7 @@ class Library(Page):
         if show is None:
             raise Problem(404, "This show is not in the history.")
         if "unmark" in fields:
-            return await self.unmark(request, visitor, fields, show)
+            return await self.unmark(request, visitor, owner, fields, show)
         last = ticks.parse_place(fields.get("up_to") or fields.get("mark", ""))
         ticks.find_episode(show, last)
         now = clock.now()
@@ -163,12 +164,17 @@ class Library(Page):
         return self.back(request, fields, f"marked-{made}")
 
     async def unmark(
-        self, request: Request, visitor: Visitor, fields: Mapping[str, str], show: ShowJson
+        self,
+        request: Request,
+        visitor: Visitor,
+        owner: PersonRow,
+        fields: Mapping[str, str],
+        show: ShowJson,
     ) -> str:
         place = fields["unmark"]
         episode = ticks.find_episode(show, ticks.parse_place(place))
 
-        def change(connection: Connection) -> int | None:
+        def change(connection: Connection) -> list[EditResult] | None:
             if "sure" not in fields and not ticks.was_added_by_hand(connection, episode):
                 return None
             return ticks.unmark_episode(connection, episode, self.service.trackers, visitor.name, clock.now())
@@ -177,7 +183,10 @@ class Library(Page):
         if removed is None:
             return f"{self.back(request, fields, 'sure')}&unmark={place}"
         self.service.interpreter.told.set()
-        return self.back(request, fields, f"unmarked-{removed}")
+        if not await self.database.read(lambda connection: has_page(connection, owner.id, show["key"])):
+            fields = {"back": f"/library?{urlencode({'person': owner.name})}"}
+        undo = removed[0]["edit"] if removed else None
+        return self.back(request, fields, f"unmarked-{len(removed)}", undo)
 
 
 def only_with_page(connection: Connection, person_id: int, tile: Tile) -> Tile:

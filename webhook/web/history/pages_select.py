@@ -71,8 +71,8 @@ class Selection(Once):
             return edits.remove_play(connection, row.id, self.service.trackers, visitor.name, now)
 
         done = await self.edit_all(visitor, selected_ids(fields), remove_one)
-        undo = f"&undo={done.results[0]['edit']}" if done.results else ""
-        return self.answer(request, fields, f"gone-{done.counts}") + undo
+        undo = done.results[0]["edit"] if done.results else None
+        return self.answer(request, fields, f"gone-{done.counts}", undo)
 
     async def restore(self, request: Request, visitor: Visitor, fields: Mapping[str, str]) -> str:
         """Bring removed plays back: those selected, or all that were removed together."""
@@ -120,5 +120,5 @@ class Selection(Once):
         self.service.interpreter.told.set()
         return Changed(results, len(wanted))
 
-    def answer(self, request: Request, fields: Mapping[str, str], word: str) -> str:
-        return self.back(request, {"back": "/history", **fields}, word)
+    def answer(self, request: Request, fields: Mapping[str, str], word: str, undo: int | None = None) -> str:
+        return self.back(request, {"back": "/history", **fields}, word, undo)

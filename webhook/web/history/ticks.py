@@ -132,8 +132,6 @@ def was_added_by_hand(connection: Connection, episode: EpisodeJson) -> bool:
 
 def unmark_episode(
     connection: Connection, episode: EpisodeJson, can: edits.Tellers, by: str | None, now: datetime
-) -> int:
-    """Remove every play of an episode, here and at the trackers; returns how many there were."""
-    for one in episode["plays"]:
-        edits.remove_play(connection, one["id"], can, by, now)
-    return len(episode["plays"])
+) -> list[edits.EditResult]:
+    """Remove every play of an episode, here and at the trackers."""
+    return [edits.remove_play(connection, one["id"], can, by, now) for one in episode["plays"]]

@@ -210,11 +210,12 @@ class Page:
     def redirect_to(self, request: Request, path: str) -> Response:
         return RedirectResponse(base(self.service.settings, request) + path, 303)
 
-    def back(self, request: Request, fields: Mapping[str, str], word: str) -> str:
-        """Redirect to the page that the form was on, with a message."""
+    def back(self, request: Request, fields: Mapping[str, str], word: str, undo: int | None = None) -> str:
+        """Redirect to the page that the form was on, with a message; `undo` is the removal that it can undo."""
         prefix = base(self.service.settings, request)
         path = local(fields.get("back", "")).removeprefix(prefix) or "/"
-        return f"{path}{'&' if '?' in path else '?'}said={word}"
+        removal = "" if undo is None else f"undo={undo}&"
+        return f"{path}{'&' if '?' in path else '?'}{removal}said={word}"
 
     def render(
         self,
