@@ -67,7 +67,7 @@ class LivePlex(Fake):
         self.playing: dict[str, Playing] = {}
         self.marks: dict[int, dict[str, Json]] = {}
         self.frames: list[tuple[int | None, bytes]] = []  # whose they are, and what is sent
-        self.drops = 0
+        self.drops = self.dropped_at = 0
         self.listeners = 0
 
     # --- what happens on the server
@@ -138,7 +138,8 @@ class LivePlex(Fake):
         self.frames.append((account, sent))
 
     def drop(self) -> None:
-        """Every connection that listens breaks."""
+        """Every connection that listens breaks, behind what was sent until now."""
+        self.dropped_at = len(self.frames)
         self.drops += 1
 
     def restart(self) -> None:
@@ -191,6 +192,9 @@ class LivePlex(Fake):
                     if not self.switches.silent and account in (OWNER, whose):
                         yield sent
                 await asyncio.sleep(TICK)
+            for whose, sent in self.frames[place : self.dropped_at]:
+                if account in (OWNER, whose):
+                    yield sent
         finally:
             self.listeners -= 1
 

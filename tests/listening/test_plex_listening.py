@@ -25,7 +25,7 @@ from webhook.domain.outcome import Dead, Retry, Undelivered
 from webhook.servers import _events
 from webhook.servers.plex import Settings, build, listening, viewings
 
-SOON = 10.0
+SOON = 20.0
 
 
 class Line:
@@ -37,21 +37,23 @@ class Line:
         self.user: str | None = None
         self.token = fake.switches.token
 
-    def listen(self, *steps: Callable[[], Any], heard: int = 1) -> Undelivered | None:
-        """Do the steps, each once all before it was heard; what broke the line, if it broke before so much was said."""
+    def listen(self, *steps: Callable[[], Any] | int, heard: int = 1) -> Undelivered | None:
+        """Do the steps, of which a number waits until so much was said; what broke the line, if it broke before the end."""
         return asyncio.run(self.follow(steps, heard))
 
-    async def follow(self, steps: tuple[Callable[[], Any], ...], heard: int) -> Undelivered | None:
+    async def follow(self, steps: tuple[Callable[[], Any] | int, ...], heard: int) -> Undelivered | None:
         http = client.client()
         given = {"url": self.url, "token": self.token, "user": self.user}
         server = build(Settings.model_validate(given), http)
         line = asyncio.create_task(server.listen(self.ears))
         try:
             await until(lambda: line.done() or self.fake.listeners > 0)
-            for step in steps:
-                step()
-                await asyncio.sleep(0.1)
-            await until(lambda: line.done() or len(self.ears.told) >= heard)
+            for step in (*steps, heard):
+                if callable(step):
+                    step()
+                    await asyncio.sleep(0.1)
+                else:
+                    await until(lambda wanted=step: line.done() or len(self.ears.told) >= wanted)  # type: ignore[misc]
         finally:
             broke = line.done()
             line.cancel()
@@ -92,22 +94,27 @@ def stop(line: Line, percent: int, key: str = "1") -> Callable[[], None]:
 
 def test_what_the_server_counts_is_watched_whatever_its_percentage(line: Line) -> None:
     line.fake.switches.played_threshold = 40
-    line.listen(lambda: line.fake.start("1", episode()), stop(line, 50), heard=3)
+    line.listen(lambda: line.fake.start("1", episode()), 1, stop(line, 50), heard=3)
 
     assert [action for action, _ in line.said] == [Action.START, Action.STOP, Action.WATCHED]
     assert line.ears.events[-1].view_count == 1
 
 
 def test_what_the_server_does_not_count_is_not_watched(line: Line) -> None:
-    line.listen(lambda: line.fake.start("1", episode()), stop(line, 50), heard=2)
+    line.listen(lambda: line.fake.start("1", episode()), 1, stop(line, 50), heard=2)
 
     assert [action for action, _ in line.said] == [Action.START, Action.STOP]
 
 
-def test_a_count_that_lags_behind_the_stop_is_asked_for_again(line: Line) -> None:
+def test_a_count_that_lags_behind_the_stop_is_asked_for_again(
+    line: Line, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(listening, "COUNT_DELAY", 3.0)
     line.listen(
         lambda: line.fake.start("1", episode()),
+        1,
         stop(line, 50),
+        2,
         lambda: line.fake.mark(1, "4101", line.fake.clock.now()),
         heard=3,
     )
@@ -117,7 +124,7 @@ def test_a_count_that_lags_behind_the_stop_is_asked_for_again(line: Line) -> Non
 
 def test_of_somebody_else_the_servers_history_says_what_counts(line: Line) -> None:
     line.fake.switches.played_threshold = 40
-    line.listen(lambda: line.fake.start("1", episode(), account=BEN), stop(line, 50), heard=3)
+    line.listen(lambda: line.fake.start("1", episode(), account=BEN), 1, stop(line, 50), heard=3)
 
     assert line.said == [(Action.START, "Ben"), (Action.STOP, "Ben"), (Action.WATCHED, "Ben")]
     assert line.ears.events[-1].view_count is None
@@ -126,7 +133,7 @@ def test_of_somebody_else_the_servers_history_says_what_counts(line: Line) -> No
 def test_where_nobody_says_whether_it_counts_the_servers_percentage_stands_in(line: Line) -> None:
     line.fake.switches.played_threshold = 70
     line.fake.faults.add("GET /status/sessions/history", status=500, times=-1)
-    line.listen(lambda: line.fake.start("1", episode(), account=BEN), stop(line, 75), heard=3)
+    line.listen(lambda: line.fake.start("1", episode(), account=BEN), 1, stop(line, 75), heard=3)
 
     assert line.said[-1] == (Action.WATCHED, "Ben")
 
@@ -174,6 +181,7 @@ def test_a_shared_users_own_token_hears_their_sessions_and_credits_them(line: Li
     line.listen(
         lambda: line.fake.start("1", episode(1)),
         lambda: line.fake.start("2", episode(2), account=BEN),
+        1,
         stop(line, 50, "2"),
         heard=3,
     )
@@ -219,6 +227,7 @@ def test_a_bad_frame_does_not_end_the_line(line: Line, sent: bytes) -> None:
 def test_a_line_that_is_closed_has_told_how_far_it_was(line: Line) -> None:
     broke = line.listen(
         lambda: line.fake.start("1", episode()),
+        1,
         lambda: line.fake.move("1", 900_000),
         line.fake.drop,
         heard=99,
@@ -228,6 +237,22 @@ def test_a_line_that_is_closed_has_told_how_far_it_was(line: Line) -> None:
     assert [(event.action, event.position_ms) for event in line.ears.events] == [
         (Action.START, 0), (Action.PROGRESS, 900_000)
     ]  # fmt: skip
+
+
+def test_what_was_heard_before_the_line_was_closed_counts(line: Line) -> None:
+    def end() -> None:
+        line.fake.stop("1", LENGTH // 2)
+        line.fake.send_raw(b"event: ping\n\n" * 3)
+        line.fake.start("2", episode(2))
+
+    def cut() -> None:
+        line.fake.stop("2", LENGTH // 3)
+        line.fake.drop()
+
+    broke = line.listen(lambda: line.fake.start("1", episode(1)), 1, end, 3, cut, heard=99)
+
+    assert isinstance(broke, Retry)
+    assert [action for action, _ in line.said] == [Action.START, Action.STOP, Action.START, Action.STOP]
 
 
 def test_a_line_that_is_silent_is_given_up(line: Line, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -267,7 +292,7 @@ def test_an_answer_that_is_no_stream_is_said(
 
 def test_the_token_is_in_no_address_and_in_no_log(line: Line, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG)
-    line.listen(lambda: line.fake.start("1", episode()), stop(line, 95), line.fake.drop, heard=3)
+    line.listen(lambda: line.fake.start("1", episode()), 1, stop(line, 95), line.fake.drop, heard=3)
 
     assert [call for call in line.fake.calls if line.token in call.query] == []
     assert line.token not in caplog.text

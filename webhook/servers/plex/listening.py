@@ -94,7 +94,7 @@ class Line:
         self.audience = audience
         self.threshold = threshold
         self.viewings = Viewings(server=server)
-        self.frames: asyncio.Queue[tuple[datetime, bytes]] = asyncio.Queue(MAX_FRAMES)
+        self.frames: asyncio.Queue[tuple[datetime, bytes | Undelivered]] = asyncio.Queue(MAX_FRAMES)
         self.sessions: dict[str, Json] = {}
         self.sessions_at: datetime | None = None
         self.stands = asyncio.Event()
@@ -112,12 +112,17 @@ class Line:
                 task.cancel()
 
     async def read_alerts(self) -> None:
-        async for found in self.api.alerts():
-            if found is None:
-                await self.audience.connect()
-                self.stands.set()
-            elif found.name != "ping":
-                await self.frames.put((clock.now(), found.data))
+        """Queue the alerts, and behind them what broke the connection, so that all that was heard counts."""
+        try:
+            async for found in self.api.alerts():
+                if found is None:
+                    await self.audience.connect()
+                    self.stands.set()
+                elif found.name != "ping":
+                    await self.frames.put((clock.now(), found.data))
+        except Undelivered as broken:
+            await self.frames.put((clock.now(), broken))
+        await asyncio.Event().wait()
 
     async def follow(self) -> None:
         """Take in the alerts one by one, and what is due by the clock."""
@@ -126,6 +131,8 @@ class Line:
                 at, frame = await asyncio.wait_for(self.frames.get(), TICK)
             except TimeoutError:
                 at, frame = clock.now(), b""
+            if isinstance(frame, Undelivered):
+                raise frame
             for found in read_frame(frame):
                 if isinstance(found, Alert):
                     await self.keep(self.viewings.hear(found, at))
