@@ -1,23 +1,28 @@
-"""What a Jellyfin or an Emby does while somebody plays: sessions, and the marks of each user that follow.
+"""What a Jellyfin or an Emby does while somebody plays: sessions, a socket, and the marks of each user that follow.
 
 `start`, `move`, `stop` make somebody play; `mark`, `unmark`, `favour`, `rate` do by hand what an app has a button for.
 """
 
 from __future__ import annotations
 
+import asyncio
+import json
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
-from starlette.routing import BaseRoute, Route
+from starlette.routing import BaseRoute, Route, WebSocketRoute
+from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from ._server import Fake
 
 Json = dict[str, Any]
 
+TICK = 0.02
 TICKS_PER_MS = 10_000
 MIN_PERCENT, MAX_PERCENT = 5, 90
 SHORT = 5 * 60_000 * TICKS_PER_MS
@@ -51,6 +56,9 @@ class LiveSessions(Fake):
         self.known: dict[str, Json] = {}
         self.played: dict[str, dict[str, Json]] = {}
         self.sessions: dict[str, Session] = {}
+        self.changes = 0
+        self.sockets: list[str] = []  # the kinds of messages that came over sockets
+        self.open_sockets = 0
 
     @property
     def version(self) -> str:
@@ -139,7 +147,62 @@ class LiveSessions(Fake):
         del self.known[item_id]
 
     def changed(self, key: str) -> None:
-        """A session changed."""
+        """A session changed, which is said at once to whoever listens."""
+        self.changes += 1
+
+    # --- the socket
+
+    socket_path: str
+    socket_key: str
+
+    def socket_route(self) -> BaseRoute:
+        return WebSocketRoute(self.socket_path, self.serve_socket)
+
+    def serves_keys(self) -> bool:
+        """Whether a key's socket is served; jellyfin#13479: 10.9 and 10.10 break it off."""
+        return not self.version.startswith(("10.9.", "10.10."))
+
+    async def serve_socket(self, socket: WebSocket) -> None:
+        if socket.query_params.get(self.socket_key) != self.switches.key:
+            await socket.close(1008)  # before it is accepted that is a 403
+            return
+        await socket.accept()
+        self.open_sockets += 1
+        sender: asyncio.Task[None] | None = None
+        try:
+            await self.send_message(socket, "ForceKeepAlive", self.switches.keep_alive)
+            while True:
+                async with asyncio.timeout(self.switches.keep_alive):
+                    kind = json.loads(await socket.receive_text()).get("MessageType")
+                self.sockets.append(kind)
+                if kind == "KeepAlive":
+                    await self.send_message(socket, "KeepAlive")
+                if kind == "SessionsStart" and not self.serves_keys():
+                    await socket.close(1011)
+                    return
+                if kind == "SessionsStart":
+                    sender = asyncio.create_task(self.send_changes(socket))
+        except (TimeoutError, WebSocketDisconnect):
+            with suppress(RuntimeError):
+                await socket.close(1000)
+        finally:
+            self.open_sockets -= 1
+            if sender is not None:
+                sender.cancel()
+
+    async def send_changes(self, socket: WebSocket) -> None:
+        """Sessions when one changes: none at first, and none while nothing does."""
+        seen = self.changes
+        while True:
+            await asyncio.sleep(TICK)
+            if self.changes != seen:
+                seen = self.changes
+                await self.send_message(
+                    socket, "Sessions", [self.session_row(one) for one in self.sessions.values()]
+                )
+
+    async def send_message(self, socket: WebSocket, kind: str, data: Any = None) -> None:
+        await socket.send_json({"MessageType": kind, "MessageId": "m1", "Data": data})
 
     # --- answers
 

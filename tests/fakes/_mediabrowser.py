@@ -29,6 +29,7 @@ class Switches:
     grouped: bool = False  # whether films come as their collections unless that is declined
     most: int = 1000  # how many items one answer holds at the most
     version: str = ""  # another than the fake's own; "10.8.13" and "12.0.0" differ in what a start does
+    keep_alive: float = 60.0  # seconds after which a socket without a sign of life is closed
     sorts: bool = True  # whether the order that is asked for is kept
 
 
@@ -71,7 +72,11 @@ class MediaBrowser(LiveSessions):
             ("/Items/{id}/Images/{kind}", self.picture),
             ("/Shows/{id}/Seasons", self.show_seasons),
         ]
-        return [*(Route(path, self.door(handler)) for path, handler in table), self.live_control()]
+        return [
+            *(Route(path, self.door(handler)) for path, handler in table),
+            self.live_control(),
+            self.socket_route(),
+        ]
 
     def path(self) -> str:
         raise NotImplementedError

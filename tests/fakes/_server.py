@@ -162,6 +162,8 @@ class Fake:
         return [call for call in self.calls if Fault(route=route).meets(call)]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "websocket":
+            await self.inner(tidied(scope), receive, send)
         if scope["type"] != "http":
             return
         scope = tidied(scope)

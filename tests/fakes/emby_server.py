@@ -24,6 +24,7 @@ class EmbyServer(MediaBrowser):
         "UserDataPlayCount": "PlayCount",
     }
     own_version = "4.9.1.80"
+    socket_path, socket_key = "/embywebsocket", "api_key"
 
     def path(self) -> str:
         return "/Users/{user}/Items"

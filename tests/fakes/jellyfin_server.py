@@ -16,6 +16,7 @@ class JellyfinServer(MediaBrowser):
     server_id = "a0" * 16
     server_name = "Cellar"
     own_version = "10.11.5"
+    socket_path, socket_key = "/socket", "ApiKey"
     always = (*ALWAYS, "ProductionYear")
 
     def path(self) -> str:

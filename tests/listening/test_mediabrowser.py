@@ -5,6 +5,7 @@ The numbers of traps are those of the contract of media servers.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
 
 import pytest
@@ -26,6 +27,7 @@ def server(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> I
     monkeypatch.setattr(listening, "BUSY_PAUSE", 0.01)
     monkeypatch.setattr(listening, "IDLE_PAUSE", 0.01)
     monkeypatch.setattr(viewings, "MISS_TIME", 0 * viewings.MISS_TIME)
+    monkeypatch.setattr(listening.Listening, "hear_hints", lambda self, stands: asyncio.sleep(3600))
     with evening(request.param) as found:
         yield found
 

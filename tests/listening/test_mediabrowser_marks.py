@@ -37,7 +37,7 @@ class Marks(Evening):
         http = client.client()
         server: MediaBrowser = module.build(module.Settings.model_validate(given), http)
         about = {"Id": self.fake.server_id, "ServerName": self.fake.server_name}
-        poller = polling.MarksPoller(server, self.ears, about, server.listening)
+        poller = polling.MarksPoller(server, self.ears, about, server.listening, asyncio.Event())
         try:
             await poller.poll()
             for step in steps:

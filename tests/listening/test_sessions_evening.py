@@ -98,8 +98,8 @@ def test_webhooks_beside_make_the_same_play(home: Home) -> None:
     home.start()
     home.fake.move("s1", LENGTH * 94 // 100)
     home.settled()
-    home.send("stop", LENGTH * 95 // 100, completed=True)
     home.stop(95)
+    home.send("stop", LENGTH * 95 // 100, completed=True)
 
     (play,) = home.settled()
     assert play["watched_at"]

@@ -33,13 +33,15 @@ class Settings(BaseModel):
 def build(settings: Settings, http: httpx.AsyncClient) -> Emby:
     mend = "Make a new key in Emby's dashboard under Advanced, API Keys, and set it there."
     address = ServerAddress(label=LABEL, name="emby", url=settings.url, key="EMBY_API_KEY", mend=mend)
-    return Emby(http, address, {"X-Emby-Token": settings.api_key.get_secret_value()})
+    key = settings.api_key.get_secret_value()
+    return Emby(http, address, key, {"X-Emby-Token": key})
 
 
 class Emby(MediaBrowser):
     name: ClassVar[str] = "emby"
     label: ClassVar[str] = LABEL
     fields: ClassVar[str] = "ProviderIds,ProductionYear,UserDataLastPlayedDate,UserDataPlayCount"
+    socket_at: ClassVar[tuple[str, str]] = ("/embywebsocket", "api_key")
 
     def items_of(self, user_id: str) -> tuple[str, dict[str, str]]:
         return f"/Users/{user_id}/Items", {}

@@ -36,13 +36,14 @@ def build(settings: Settings, http: httpx.AsyncClient) -> Jellyfin:
     address = ServerAddress(label=LABEL, name="jellyfin", url=settings.url, key="JELLYFIN_API_KEY", mend=mend)
     # Jellyfin 12 no longer reads X-Emby-Token; this form is read by all that came before it as well.
     key = settings.api_key.get_secret_value()
-    return Jellyfin(http, address, {"Authorization": f'MediaBrowser Token="{key}"'})
+    return Jellyfin(http, address, key, {"Authorization": f'MediaBrowser Token="{key}"'})
 
 
 class Jellyfin(MediaBrowser):
     name: ClassVar[str] = "jellyfin"
     label: ClassVar[str] = LABEL
     fields: ClassVar[str] = "ProviderIds"
+    socket_at: ClassVar[tuple[str, str]] = ("/socket", "ApiKey")
 
     def items_of(self, user_id: str) -> tuple[str, dict[str, str]]:
         return "/Items", {"userId": user_id}

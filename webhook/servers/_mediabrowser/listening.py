@@ -6,7 +6,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from datetime import datetime
 from typing import Any, Protocol
 
@@ -27,6 +28,7 @@ from webhook.servers._mediabrowser.sessions import (
     pick,
     read_sessions,
 )
+from webhook.servers._mediabrowser.socket import HintSocket
 from webhook.servers._mediabrowser.viewings import Occurrence, Viewings
 from webhook.servers._tasks import run_together
 from webhook.sources._listened import Statement
@@ -38,6 +40,9 @@ BUSY_PAUSE, IDLE_PAUSE = 3.0, 15.0
 """Seconds between two looks at the sessions: while something plays, and while nothing does."""
 
 SERVER_FIELDS = ("Id", "ServerName", "Version")
+MIN_PAUSE = 1.0
+"""Seconds between two looks at the least, however often the server's socket says that something happened."""
+
 LOOK_TIMEOUT = 10.0
 """Seconds after which a server that says nothing is given up, so that a silence is noticed within half a minute."""
 
@@ -52,6 +57,8 @@ class Calls(MarksCalls, Protocol):
 
     async def sessions(self) -> list[Any]: ...
 
+    def socket(self, on_sessions: Callable[[], None], on_marks: Callable[[], None]) -> HintSocket: ...
+
 
 class Listening:
     """Listens to one server. What plays is gone on with over a connection that was broken for a short while."""
@@ -62,13 +69,16 @@ class Listening:
         self.about: dict[str, Any] = {}
         self.described: dict[str, dict[str, Any]] = {}
         self.counted: dict[str, bool] = {}
+        self.hints, self.marks_hints = asyncio.Event(), asyncio.Event()
 
     async def run(self, audience: Audience) -> None:
         """Listen until the server no longer answers; raises Retry and Dead."""
         self.about = pick(await self.server.system(), SERVER_FIELDS)
         try:
             stands = asyncio.Event()
-            await run_together(self.watch(audience, stands), self.poll(audience, stands))
+            await run_together(
+                self.watch(audience, stands), self.poll(audience, stands), self.hear_hints(stands)
+            )
         except Undelivered:
             await self.keep(audience, self.viewings.leave())
             raise
@@ -77,7 +87,12 @@ class Listening:
         """Ask for marks, once the line stands and catch-up has had its turn."""
         await stands.wait()
         await asyncio.sleep(POLL_DELAY)
-        await MarksPoller(self.server, audience, self.about, self).run()
+        await MarksPoller(self.server, audience, self.about, self, self.marks_hints).run()
+
+    async def hear_hints(self, stands: asyncio.Event) -> None:
+        """Be told by the socket when to look, where the server has one."""
+        await stands.wait()
+        await self.server.socket(self.hints.set, self.marks_hints.set).run()
 
     async def watch(self, audience: Audience, stands: asyncio.Event) -> None:
         """Look at the sessions, again and again."""
@@ -85,8 +100,17 @@ class Listening:
         await audience.connect()
         stands.set()
         while True:
-            await asyncio.sleep(BUSY_PAUSE if self.viewings.is_any else IDLE_PAUSE)
+            await self.rest(BUSY_PAUSE if self.viewings.is_any else IDLE_PAUSE)
             await self.look(audience)
+
+    async def rest(self, pause: float) -> None:
+        """Wait until the next look is due, or something happens."""
+        least = min(MIN_PAUSE, pause)
+        await asyncio.sleep(least)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(pause - least):
+                await self.hints.wait()
+        self.hints.clear()
 
     async def look(self, audience: Audience) -> None:
         try:

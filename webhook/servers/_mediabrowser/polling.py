@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import Any, Protocol
 
@@ -32,6 +33,9 @@ from webhook.sources._listened import Statement
 log = structlog.get_logger()
 
 POLL_PAUSE = 60.0
+HINT_DELAY = 3.0
+"""Seconds from a hint that something was marked to the poll; the hints of one change come together."""
+
 WHOLE_PAUSE, UNSORTED_PAUSE = 1800.0, 900.0
 """Seconds between two reads of all marks; the second where a server ignores the order that is asked for."""
 
@@ -79,11 +83,13 @@ class MarksPoller:
         audience: Audience,
         about: Mapping[str, Any],
         heard: Heard,
+        hints: asyncio.Event,
     ) -> None:
         self.server = server
         self.audience = audience
         self.about = about
         self.heard = heard
+        self.hints = hints
         self.users: list[dict[str, str]] = []
         self.whole_at: float | None = None
         self.is_sorted = True
@@ -95,7 +101,11 @@ class MarksPoller:
                 await self.poll()
             except Undelivered as error:
                 log.info("A server could not be asked for marks.", action="poll_marks", why=str(error))
-            await asyncio.sleep(POLL_PAUSE)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(POLL_PAUSE):
+                    await self.hints.wait()
+                    await asyncio.sleep(HINT_DELAY)
+            self.hints.clear()
 
     async def poll(self) -> None:
         age = None if self.whole_at is None else time.monotonic() - self.whole_at

@@ -8,19 +8,20 @@ like a viewing. What was marked without a date is left out, for nobody knows whe
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, ClassVar
 
 import httpx
 
-from webhook.client import MAX_ANSWER
+from webhook.client import MAX_ANSWER, make_context
 from webhook.domain import values
 from webhook.domain.event import Action, Episode, Event, Ignored, Item, Movie, Track
 from webhook.servers import Audience, CallMeter, Found, ServerItem
 from webhook.servers._http import JsonRow, ServerAddress, get_json, get_picture
 from webhook.servers._mediabrowser.listening import Listening
+from webhook.servers._mediabrowser.socket import HintSocket
 from webhook.sources import _dto
 
 ITEMS_PER_CALL = 100
@@ -62,10 +63,14 @@ class MediaBrowser:
     name: ClassVar[str]
     label: ClassVar[str]
     fields: ClassVar[str]
+    socket_at: ClassVar[tuple[str, str]]
 
-    def __init__(self, http: httpx.AsyncClient, address: ServerAddress, headers: Mapping[str, str]) -> None:
+    def __init__(
+        self, http: httpx.AsyncClient, address: ServerAddress, key: str, headers: Mapping[str, str]
+    ) -> None:
         self.http = http
         self.address = address
+        self.key = key
         self.headers = headers
         self.calls = CallMeter()
         self.listening = Listening(self)
@@ -160,6 +165,20 @@ class MediaBrowser:
                 f"{self.label} answered without a list of sessions", str(found)[:500]
             )
         return found
+
+    def socket(self, on_sessions: Callable[[], None], on_marks: Callable[[], None]) -> HintSocket:
+        """The server's socket, at its own path and with the key in its own parameter."""
+        address = httpx.URL(self.address.url)
+        path, key_name = self.socket_at
+        query = {key_name: self.key, "deviceId": "watchmark-1"}
+        is_secure = address.scheme == "https"
+        url = address.copy_with(
+            scheme="wss" if is_secure else "ws", path=address.path.rstrip("/") + path, params=query
+        )
+        context = make_context(getattr(self.http, "ca_file", "")) if is_secure else None
+        return HintSocket(
+            label=self.label, url=str(url), context=context, on_sessions=on_sessions, on_marks=on_marks
+        )
 
     async def items_by_key(self, user_id: str, keys: Sequence[str]) -> dict[str, JsonRow]:
         """These items with a user's own marks; one that is not there, or not to be seen by them, is absent."""
