@@ -40,6 +40,7 @@ OWNER_ONLY = {
     ("POST", "/api/v1/people/{name}/claim"),
     ("POST", "/api/v1/people/{name}/invite"),
     ("PUT", "/api/v1/people/{name}/password"),
+    ("POST", "/api/v1/plays/reassign"),
     ("POST", "/api/v1/identities/ignore"),
     ("POST", "/api/v1/silent/dismiss"),
     ("GET", "/api/v1/household"),
