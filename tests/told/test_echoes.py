@@ -9,13 +9,14 @@ from typing import Any
 
 import pytest
 
+from tests.fakes.plex import ANNA
 from tests.told.home import Home
 from tests.trackers._adapters import FILM, PILOT
-from tests.trackers._at_home import FILM_DTO
+from tests.trackers._at_home import FILM_DTO, PLEX_FILM
 from webhook import clock
 from webhook.domain.event import Ids, Movie
 
-MANY = 250
+MANY = 150
 SERVERS = ("jellyfin", "emby")
 """Jellyfin as before 10.9, whose webhook of our mark is that of a mark by hand."""
 
@@ -170,6 +171,57 @@ def test_two_episodes_of_one_file_are_one_mark_and_one_echo(make_home: Callable[
     assert len(fake.sent) == 1
     assert home.count_plays() == 2
     assert {one["state"] for one in home.deliveries(tracker="jellyfin")} == {"done"}
+
+
+@pytest.mark.parametrize("name", ["media.scrobble", "media.rate"])
+def test_what_plex_reports_of_our_own_doing_is_an_echo(make_home: Callable[..., Home], name: str) -> None:
+    home = make_home("plex")
+    action = {"media.scrobble": "watched", "media.rate": "rate"}[name]
+    home.say(action, FILM, rating=8)
+    home.delivered()
+    (told,) = home.deliveries(tracker="plex")
+    plays = home.count_plays()
+
+    webhook = home.post(reported_by_plex(home, name), "plex")
+
+    assert told["state"] == "done"
+    assert home.echo_of(webhook) == told["id"]
+    assert home.count_plays() == plays
+    assert len(home.deliveries(tracker="plex")) == 1
+
+
+def test_another_rating_is_the_person_s_own(make_home: Callable[..., Home]) -> None:
+    home = make_home("plex")
+    home.say("rate", FILM, rating=8)
+    home.delivered()
+
+    webhooks = [home.post(reported_by_plex(home, "media.rate", rating), "plex") for rating in (6.0, 8.0)]
+
+    assert [home.echo_of(webhook) for webhook in webhooks] == [None, None]
+
+
+def test_a_mark_from_before_ours_is_no_echo_of_it(make_home: Callable[..., Home]) -> None:
+    home = make_home("jellyfin")
+    fake = home.fakes["jellyfin"]
+    fake.mark_by_hand("aa" * 16, FILM_DTO["Id"])
+    (old,) = fake.sent
+    fake.mark_by_hand("aa" * 16, FILM_DTO["Id"], played=False)
+    old["UtcTimestamp"] = f"{clock.now() - timedelta(days=3):%Y-%m-%dT%H:%M:%S}Z"
+    home.say("watched", FILM)
+    home.delivered()
+
+    webhook = home.post(old, "jellyfin")
+
+    assert home.echo_of(webhook) is None
+
+
+def reported_by_plex(home: Home, name: str, rating: float = 8.0) -> dict[str, Any]:
+    fake = home.fakes["plex"]
+    return {
+        "event": name, "user": True, "owner": False, "rating": str(rating),
+        "Account": {"id": ANNA, "title": "anna"}, "Server": {"title": fake.name, "uuid": fake.machine},
+        "Metadata": {**PLEX_FILM, "librarySectionType": "movie", "userRating": rating},
+    }  # fmt: skip
 
 
 def stopped(home: Home) -> dict[str, Any]:

@@ -269,11 +269,11 @@ class Interpreter:
         entries = []
         for number, event in enumerate(read):
             entry = {**event_json(event), "person": viewer.name}
-            echo_of = find_echo(context, event)
+            play_id = find_earlier_play(row.events or [], entry)
+            echo_of = find_echo(context, event) if play_id is None else None
             if echo_of is not None:
                 entries.append({**entry, "stopped": echo_reason(echo_of), "echo_of": echo_of})
                 continue
-            play_id = find_earlier_play(row.events or [], entry)
             if play_id is not None:
                 reapply_event(context, event, play_id, number)
             else:

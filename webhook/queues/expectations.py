@@ -100,9 +100,9 @@ def find_echo(connection: Connection, person_id: int, event: Event, now: datetim
 
 
 def is_flag(event: Event, told_at: datetime) -> bool:
-    """True if nothing more than a flag is reported, or a viewing at the time of our mark."""
+    """True if nothing more than a flag is reported, later than our mark, or a viewing at its time."""
     if event.action is not Action.WATCHED or (event.manual and not event.recorded):
-        return True
+        return event.at >= told_at - NEAR
     return abs(event.at - told_at) <= NEAR
 
 
