@@ -88,6 +88,7 @@ BRIEF_REASONS = texts(
 def environment() -> Environment:
     made = Environment(
         loader=FileSystemLoader(HERE / "templates"),
+        optimized=False,  # a constant that a filter translates is said in the language of each page
         auto_reload=False,  # avoids a check for changed templates on each page
         autoescape=True,  # titles are arbitrary file names
         undefined=StrictUndefined,
