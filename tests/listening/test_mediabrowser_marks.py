@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -194,10 +195,23 @@ def test_a_list_that_is_not_whole_takes_nothing_back(server: Marks, wrong: dict[
         server.fake.unmark(NORA, "4101")
         server.fake.faults.add(path, **wrong, skip=1)
 
-    with pytest.raises(Undelivered):
+    with suppress(Undelivered):
         server.poll(fail)
 
     assert server.events == []
+    assert server.fake.faults[0].times == 0
+    assert [event.action for event in server.poll(lambda: None)] == [UNWATCHED]
+
+
+def test_a_user_who_cannot_be_read_hides_no_other(server: Marks) -> None:
+    server.poll()
+    path = {"jellyfin": "GET /Items", "emby": f"GET /Users/{NORA}"}[server.name]
+
+    def refuse() -> None:
+        server.fake.faults.add(path, status=403)
+        server.mark(BEN)
+
+    assert ids(server.poll(refuse)) == [(WATCHED, "ben", "4101")]
 
 
 def test_a_short_page_is_no_whole_list(server: Marks) -> None:

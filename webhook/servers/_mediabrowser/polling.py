@@ -14,7 +14,7 @@ import structlog
 from webhook import clock
 from webhook.domain import values
 from webhook.domain.event import Action
-from webhook.domain.outcome import Retry, Undelivered
+from webhook.domain.outcome import Dead, Retry, Undelivered
 from webhook.servers import Audience
 from webhook.servers._http import JsonRow
 from webhook.servers._mediabrowser.marks import (
@@ -113,19 +113,27 @@ class MarksPoller:
         if is_whole:
             self.users = await self.server.named_users()
         for user in self.users:
-            name = f"marks.{user['Id']}"
-            found = await self.audience.recall(name)
-            marks = UserMarks() if found is None else UserMarks.from_json(found)
-            if found is None:
-                await self.learn(user, marks)
-            else:
-                self.is_sorted = await self.read_newest(user, marks) and self.is_sorted
-                if is_whole:
-                    await self.compare_whole(user, marks)
-            if (now := marks.to_json()) != found:
-                await self.audience.remember(name, now)
+            try:
+                await self.poll_user(user, is_whole=is_whole)
+            except Dead as error:  # the others' are read all the same
+                log.info(
+                    "A user's marks cannot be read.", action="poll_marks", user=user["Name"], why=str(error)
+                )
         if is_whole:
             self.whole_at = time.monotonic()
+
+    async def poll_user(self, user: JsonRow, *, is_whole: bool) -> None:
+        name = f"marks.{user['Id']}"
+        found = await self.audience.recall(name)
+        marks = UserMarks() if found is None else UserMarks.from_json(found)
+        if found is None:
+            await self.learn(user, marks)
+        else:
+            self.is_sorted = await self.read_newest(user, marks) and self.is_sorted
+            if is_whole:
+                await self.compare_whole(user, marks)
+        if (now := marks.to_json()) != found:
+            await self.audience.remember(name, now)
 
     async def learn(self, user: JsonRow, marks: UserMarks) -> None:
         """What a user is looked at first with is from before: it is imported, not said."""
