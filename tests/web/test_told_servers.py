@@ -1,0 +1,59 @@
+"""The page of a media server that can be told: signed in to by each person, and told nothing before it is switched on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from sqlalchemy import select
+
+from tests.fakes._server import Server
+from tests.fakes.jellyfin import Jellyfin
+from tests.trackers._adapters import ADAPTERS
+from tests.web.conftest import Household, Open
+from tests.web.test_connections import SECRET, post, read
+from webhook.storage.tables import account
+
+SETTINGS = {"JELLYFIN_API_KEY": SECRET}
+
+
+@pytest.fixture
+def jellyfin() -> Iterator[Server]:
+    with Server(ADAPTERS["jellyfin"].fake()) as server:
+        fake: Jellyfin = server.fake
+        fake.add_person()
+        yield server
+
+
+def tells(home: Household) -> list[list[str]]:
+    wanted = select(account.c.tells).where(account.c.tracker == "jellyfin")
+    return home.service.database.ask(lambda connection: list(connection.execute(wanted).scalars()))
+
+
+def test_a_person_signs_in_and_chooses_what_the_server_is_sent(opened: Open, jellyfin: Server) -> None:
+    home = opened(JELLYFIN_URL=jellyfin.url, **SETTINGS)
+    browser = home.browser()
+
+    signed = post(browser, "/connections/jellyfin/sign-in", username="anna", password="secret")
+    before, page = tells(home), read(browser, "/connections/jellyfin")
+    number = page.partition('name="account" value="')[2].partition('"')[0]
+    post(browser, "/connections/jellyfin/account", account=number, tell_watched="on")
+
+    assert signed.headers["location"] == "/connections/jellyfin?said=connected"
+    assert "Watched here is watched there" in page
+    assert "what you watched elsewhere, as watched" in page
+    assert (before, tells(home)) == ([[]], [["watched"]])
+
+
+def test_a_wrong_password_is_said_and_nothing_is_kept(opened: Open, jellyfin: Server) -> None:
+    home = opened(JELLYFIN_URL=jellyfin.url, **SETTINGS)
+
+    answer = post(home.browser(), "/connections/jellyfin/sign-in", username="anna", password="wrong")
+
+    assert answer.status_code == 422
+    assert "does not accept this name and password" in answer.text
+    assert tells(home) == []
+
+
+def test_a_server_that_is_not_set_up_offers_no_sign_in(home: Household) -> None:
+    assert "Watched here is watched there" not in read(home.browser(), "/connections/jellyfin")
