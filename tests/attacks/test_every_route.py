@@ -39,6 +39,7 @@ OPEN = {
     "/healthz",
     "/readyz",
     "/sign-in",
+    "/offline",
     "/worker.js",
 }
 """What answers a stranger, to GET. Everything else sends them to the sign-in, or refuses them."""
