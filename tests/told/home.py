@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping
 from datetime import datetime
-from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Connection, func, select
@@ -33,13 +32,13 @@ KEYS: Mapping[str, tuple[str, str]] = {
 class Home(House):
     """`told` are the names of the servers; each has the film and the pilot of the trackers' suite."""
 
-    def __init__(self, runner: asyncio.Runner, folder: Path, *told: str) -> None:
+    def __init__(self, runner: asyncio.Runner, environ: dict[str, str], *told: str) -> None:
         self.runner = runner
         self.fakes: dict[str, Any] = {name: ADAPTERS[name].fake() for name in told}
         for fake in self.fakes.values():
             fake.clock = Clock()
         self.doors = [Inside(fake) for fake in self.fakes.values()]
-        self.environ = {"DATA_DIR": str(folder)}
+        self.environ = dict(environ)
         for name, door in zip(told, self.doors, strict=True):
             door.__enter__()
             key, value = KEYS[name]
