@@ -728,6 +728,59 @@ def test_a_tick_with_a_date_of_its_own_keeps_it(at: Stories) -> None:
     assert {stamp(one) for one in told_at} == {"2024-05-01T19:30:00.000Z"}
 
 
+def program(at: Stories, minutes: float, told: float | None = None, **more: Any) -> None:
+    """Another program writes what is known of an item; `told` is when it was watched, in minutes."""
+    when = None if told is None else stamp(NOW + timedelta(minutes=told))
+    at.jellyfin(
+        "UserDataSaved",
+        minutes,
+        SaveReason="UpdateUserData",
+        **{"Played": True, "LastPlayedDate": when, **more},
+    )
+
+
+@pytest.mark.parametrize(("told", "dated"), [(0, "exact"), (-400 * DAY, "exact"), (None, "ticked")])
+def test_the_mark_of_a_program_is_one_by_hand(at: Stories, told: float | None, dated: str) -> None:
+    program(at, 0, told)
+
+    assert at.watched == [told or 0]
+    assert [(one.manual, one.dated) for one in at.plays()] == [(True, dated)]
+
+
+@pytest.mark.parametrize("told", [9 * DAY, 4 * DAY, None])
+def test_the_mark_of_a_program_on_what_is_watched_is_none(at: Stories, told: float | None) -> None:
+    at.jellyfin("PlaybackStop", 0, at=44, PlayedToCompletion=True)
+    program(at, 9 * DAY, told, Rating=8)
+
+    assert at.watched == [0]
+
+
+def test_the_mark_of_a_program_on_what_is_being_played_again_ends_nothing(at: Stories) -> None:
+    at.jellyfin("PlaybackStop", 0, at=44, PlayedToCompletion=True)
+    at.jellyfin("UserDataSaved", DAY, SaveReason="TogglePlayed", Played=False)
+    at.jellyfin("PlaybackStart", 2 * DAY, at=0)
+    program(at, 2 * DAY + 10, 2 * DAY)
+
+    assert at.open == ["Part 3"]
+    at.jellyfin("PlaybackStop", 2 * DAY + 44, at=44, PlayedToCompletion=True)
+    assert at.watched == [2 * DAY + 44]
+
+
+def test_the_mark_of_a_program_after_an_untick_counts(at: Stories) -> None:
+    at.jellyfin("UserDataSaved", 0, SaveReason="TogglePlayed", Played=True)
+    at.jellyfin("UserDataSaved", DAY, SaveReason="TogglePlayed", Played=False)
+    program(at, 2 * DAY, 2 * DAY)
+
+    assert at.watched == [2 * DAY]
+
+
+@pytest.mark.parametrize("said", [{"Played": False}, {"ItemType": "Series"}, {"ItemType": "Season"}])
+def test_what_a_program_writes_beside_a_mark_is_no_viewing(at: Stories, said: dict[str, Any]) -> None:
+    program(at, 0, 0, **said)
+
+    assert at.plays() == []
+
+
 def test_a_tick_of_what_was_left_in_the_middle_is_now(at: Stories) -> None:
     at.jellyfin("PlaybackStart", 0, at=0)
     at.jellyfin("PlaybackStop", 20, at=20, PlayedToCompletion=False)

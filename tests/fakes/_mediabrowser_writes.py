@@ -162,14 +162,16 @@ class Written(MediaBrowser):
     def webhook(self, user_id: str, key: str, reason: str) -> Json | None:
         raise NotImplementedError
 
-    def mark_by_hand(self, user_id: str, key: str, *, played: bool = True) -> None:
-        """A person marks an item in the server's own pages."""
+    def mark_by_hand(
+        self, user_id: str, key: str, *, played: bool = True, reason: str = "TogglePlayed"
+    ) -> None:
+        """A person marks an item in the server's own pages, or by a program that gives another reason."""
         data = self.data_of(user_id, key)
         data |= {"Played": played, "PlayCount": int(played), "PlaybackPositionTicks": 0}
         data.pop("LastPlayedDate", None)
         if played:
             data["LastPlayedDate"] = write_date(self.clock.now())
-        self.change(user_id, key, "TogglePlayed")
+        self.change(user_id, key, reason)
 
 
 def read_date(given: str | None) -> datetime | None:

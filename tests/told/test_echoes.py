@@ -101,10 +101,61 @@ def test_a_dated_mark_is_reported_as_what_no_player_and_no_hand_does(make_home: 
     home.say("watched", FILM)
     home.delivered()
 
-    home.post(home.fakes["jellyfin"].sent[0], "jellyfin")
+    webhook = home.post(home.fakes["jellyfin"].sent[0], "jellyfin")
 
+    (told,) = home.deliveries(tracker="jellyfin")
     assert home.fakes["jellyfin"].sent[0]["SaveReason"] == "UpdateUserData"
+    assert home.echo_of(webhook) == told["id"]
     assert home.count_plays() == 1
+
+
+@pytest.mark.parametrize(("action", "echoes"), [("rate", True), ("favourite", True), ("unwatched", False)])
+def test_a_value_that_is_set_on_what_was_watched_there_is_no_mark(
+    make_home: Callable[..., Home], action: str, echoes: bool
+) -> None:
+    home = make_home("jellyfin")
+    fake = home.fakes["jellyfin"]
+    fake.play("aa" * 16, "anna", fake.known[FILM_DTO["Id"]], clock.now() - timedelta(days=400))
+    home.say(action, FILM, rating=8)
+    home.delivered()
+
+    webhooks = [home.post(payload, "jellyfin") for payload in fake.sent]
+
+    assert [home.echo_of(webhook) is not None for webhook in webhooks] == [True] * echoes
+    assert home.count_plays() == 0
+
+
+def test_the_mark_of_another_program_counts_and_is_told_elsewhere(make_home: Callable[..., Home]) -> None:
+    home = make_home("jellyfin", "emby")
+    fake = home.fakes["jellyfin"]
+    fake.mark_by_hand("aa" * 16, FILM_DTO["Id"], reason="UpdateUserData")
+
+    webhook = home.post(fake.sent[-1], "jellyfin")
+    home.delivered()
+
+    assert home.echo_of(webhook) is None
+    assert home.count_plays() == 1
+    assert len(home.fakes["emby"].watched()) == 1
+    assert home.deliveries(tracker="jellyfin") == []
+
+
+def test_the_mark_of_another_program_undoes_our_own_opposite(
+    make_home: Callable[..., Home], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home = make_home("jellyfin")
+    fake, real = home.fakes["jellyfin"], clock.now
+    home.say("watched", FILM, clock.now() - timedelta(minutes=5))
+    home.delivered()
+    home.say("unwatched", FILM)
+    home.delivered()
+    monkeypatch.setattr(clock, "now", lambda: real() + timedelta(hours=2))
+    fake.mark_by_hand("aa" * 16, FILM_DTO["Id"], reason="UpdateUserData")
+    now = f"{clock.now():%Y-%m-%dT%H:%M:%S}.0000000Z"
+
+    webhook = home.post({**fake.sent[-1], "UtcTimestamp": now, "LastPlayedDate": now}, "jellyfin")
+
+    assert home.echo_of(webhook) is None
+    assert home.count_plays() == 2
 
 
 def test_a_real_rewatch_is_a_play_and_is_told_to_nobody_it_came_from(make_home: Callable[..., Home]) -> None:

@@ -186,6 +186,7 @@ class Event:
     view_count: int | None = None  # how often this user has watched it, as the server counts
     last_played_at: datetime | None = None  # the server's date of a mark set by hand
     manual: bool = False  # a mark set by hand, not a viewing
+    by_program: bool = False  # a mark that a program set: it is watched, which does not say that it was again
     rewatch: bool = False  # the sender reports another viewing
     recorded: bool = False  # read from a past record, not reported live
     undated: bool = False  # a mark whose date its server does not keep: `at` is only when it was noticed

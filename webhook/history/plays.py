@@ -52,6 +52,8 @@ def apply(
     if event.action not in VIEWING_ACTIONS or event.item.kind not in PLAYABLE_KINDS:
         return Applied()
     known_by = play_keys(event.item, event.server or space, event.item_key, event.show_key)
+    if event.by_program and (there := find_mark_before(connection, person_id, event, known_by)) is not None:
+        return Applied(play_id=there)
     if is_dated_elsewhere(connection, person_id, event, known_by):
         event = replace(event, at=event.last_played_at or event.at, recorded=True)
     if event.recorded or event.undated:
@@ -87,6 +89,26 @@ def find_runtime(connection: Connection, found: FoundPlay | None, event: Event) 
     if found.play.watched_at is None and found.before is None:
         return None
     return runtimes.find_runtime(connection, event)
+
+
+def find_mark_before(
+    connection: Connection, person_id: int, event: Event, known_by: Collection[str]
+) -> int | None:
+    """The play to which the mark of a program adds nothing: one that lasts, or that goes on at that server; or None.
+
+    What a person removed is still known to be watched.
+    """
+    found = find_plays(connection, person_id, event.item, known_by)
+    for row, one in found:
+        if one.state is not State.STOPPED and row.server == event.server:
+            return row.id
+    watched = [
+        (one.unwatched_at or one.watched_at, one.unwatched_at is None, row.id)
+        for row, one in found
+        if one.watched_at is not None
+    ]
+    _, lasts, play_id = max(watched, default=(event.at, False, 0))
+    return play_id if lasts else None
 
 
 def is_dated_elsewhere(

@@ -36,6 +36,9 @@ OPPOSITES: Mapping[Action, tuple[Action, ...]] = {
 }
 """What each action undoes; another rating replaces the one before."""
 
+BESIDE = frozenset({Action.RATE, Action.FAVOURITE, Action.UNFAVOURITE})
+"""What is set without a change to whether the item is watched, which is reported along with it."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Expected:
@@ -94,6 +97,9 @@ def find_echo(connection: Connection, person_id: int, event: Event, now: datetim
     for action, value, delivery_id, told_at in rows:
         if action == event.action and is_value(event, value) and is_flag(event, told_at):
             return int(delivery_id)
+    for action, value, delivery_id, told_at in rows:
+        if event.by_program and is_beside(event, action, value, told_at):
+            return int(delivery_id)
     if rows and not event.recorded:
         forget(connection, person_id, event)
     return None
@@ -106,10 +112,20 @@ def is_flag(event: Event, told_at: datetime) -> bool:
     return abs(event.at - told_at) <= NEAR
 
 
+def is_beside(event: Event, action: str, value: int, told_at: datetime) -> bool:
+    """True if we set another value of the item then: that it is watched was known before, and only sent along."""
+    is_ours = action in BESIDE and (value == NO_VALUE or is_near(event.rating, value))
+    return is_ours and abs(event.at - told_at) <= NEAR
+
+
 def is_value(event: Event, value: int) -> bool:
     if event.action is not Action.RATE:
         return True
-    return event.rating is not None and abs(event.rating - value) < 0.5
+    return is_near(event.rating, value)
+
+
+def is_near(rating: float | None, value: int) -> bool:
+    return rating is not None and abs(rating - value) < 0.5
 
 
 def forget(connection: Connection, person_id: int, event: Event) -> None:

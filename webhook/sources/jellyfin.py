@@ -14,7 +14,7 @@ from datetime import datetime
 from typing import Any, TypedDict
 
 from webhook.domain import values
-from webhook.domain.event import Action, Event, Ignored, Item, Unreadable
+from webhook.domain.event import Action, Event, Ignored, Item, Kind, Unreadable
 from webhook.sources import _dto, _plexlike, _sessions
 from webhook.sources._listened import read_statement
 from webhook.sources._shared import PLEX_ACTIONS, not_after_receipt
@@ -175,6 +175,8 @@ def _saved_events(
             events = [replace(_official_event(payload, Action.WATCHED, items[0], received_at), manual=True)]
         case "TogglePlayed", False:
             events = [replace(_official_event(payload, Action.UNWATCHED, items[0], received_at), manual=True)]
+        case "UpdateUserData", True if items[0].kind not in (Kind.SHOW, Kind.SEASON):
+            events = [_program_event(payload, items[0], received_at)]
         case "PlaybackFinished", True:
             events = [_official_event(payload, Action.WATCHED, items[0], received_at)]
         case "PlaybackFinished", False:
@@ -185,6 +187,13 @@ def _saved_events(
         case _:
             return Ignored("noise")
     return [each for event in events for each in _dto.for_each_item(event, items)] or Ignored("noise")
+
+
+def _program_event(payload: OfficialPayload, item: Item, received_at: datetime) -> Event:
+    """A program wrote what is known of an item that is watched: maybe that, maybe another value beside it."""
+    event = _official_event(payload, Action.WATCHED, item, received_at)
+    undated, rating = event.last_played_at is None, values.rating(payload.get("Rating"))
+    return replace(event, manual=True, by_program=True, undated=undated, rating=rating)
 
 
 def _official_event(payload: OfficialPayload, action: Action, item: Item, received_at: datetime) -> Event:
