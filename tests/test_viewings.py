@@ -8,14 +8,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, select, update
 
 from tests.prepared import prepare
 from tests.test_interpreter import NOW, House, plex
 from webhook.clock import stamp
 from webhook.people import identities
 from webhook.storage.db import Database
-from webhook.storage.tables import account, delivery
+from webhook.storage.tables import account, delivery, play
 
 EPISODE = 45.0
 """How many minutes the episode of these stories runs."""
@@ -753,6 +753,15 @@ def test_the_mark_of_a_program_on_what_is_watched_is_none(at: Stories, told: flo
     program(at, 9 * DAY, told, Rating=8)
 
     assert at.watched == [0]
+
+
+def test_the_mark_of_a_program_brings_back_no_play_that_was_removed(at: Stories) -> None:
+    at.jellyfin("PlaybackStop", 0, at=44, PlayedToCompletion=True)
+    removed = update(play).values(removed_at=NOW + timedelta(days=1))
+    at.database.do(lambda connection: connection.execute(removed))
+    program(at, 2 * DAY, 2 * DAY)
+
+    assert len(at.plays()) == 1
 
 
 def test_the_mark_of_a_program_on_what_is_being_played_again_ends_nothing(at: Stories) -> None:
