@@ -759,7 +759,7 @@ def test_the_mark_of_a_program_brings_back_no_play_that_was_removed(at: Stories)
     at.jellyfin("PlaybackStop", 0, at=44, PlayedToCompletion=True)
     removed = update(play).values(removed_at=NOW + timedelta(days=1))
     at.database.do(lambda connection: connection.execute(removed))
-    program(at, 2 * DAY, 2 * DAY)
+    program(at, 9 * DAY, 4 * DAY)
 
     assert len(at.plays()) == 1
 
