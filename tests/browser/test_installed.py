@@ -9,7 +9,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests.browser.conftest import PASSWORD, sign_in
-from tests.running import Process, started
+from tests.running import Process, eventually, started
 
 
 @pytest.fixture(params=["", "/watchmark"], ids=["root", "sub-path"])
@@ -21,13 +21,20 @@ def house(request: pytest.FixtureRequest, page: Page, tmp_path: Path) -> Iterato
         yield house
 
 
+def heading_of(page: Page, address: str) -> str:
+    """The heading at an address; the worker of a page hears a little later than the page that there is no network."""
+    page.goto(address)
+    return page.get_by_role("heading", level=1).inner_text()
+
+
 def test_the_app_says_that_the_service_is_not_reachable_and_comes_back(page: Page, house: Process) -> None:
     page.goto(f"{house.url}/history")
     page.evaluate("navigator.serviceWorker.ready.then(() => true)")
     page.goto(f"{house.url}/history")  # the worker serves from here on
     page.context.set_offline(True)
-    page.goto(f"{house.url}/activity")
-    expect(page.get_by_role("heading", level=1)).to_have_text("Watchmark is not reachable")
+    eventually(
+        lambda: heading_of(page, f"{house.url}/activity") == "Watchmark is not reachable", "it says so"
+    )
 
     page.context.set_offline(False)
     page.get_by_role("link", name="Try again").click()

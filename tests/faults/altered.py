@@ -60,7 +60,7 @@ def hasty() -> None:
         return backoff(attempts, jitter) / 20  # it is a second at least
 
     retry.backoff = paused
-    vars(remote)["client"] = lambda: client(timeout, timeout)
+    vars(remote)["client"] = lambda **given: client(timeout, timeout, **given)
 
 
 def hold_settlements() -> None:

@@ -35,6 +35,12 @@ SET_UP = {
     "SIMKL_CLIENT_ID": "id",
     "LASTFM_API_KEY": "key",
     "LASTFM_SECRET": "secret",
+    "PLEX_URL": "http://plex.invalid",
+    "PLEX_TOKEN": "token",
+    "JELLYFIN_URL": "http://jellyfin.invalid",
+    "JELLYFIN_API_KEY": "key",
+    "EMBY_URL": "http://emby.invalid",
+    "EMBY_API_KEY": "key",
 }
 MUSIC = {"lastfm", "listenbrainz"}
 SONG = {

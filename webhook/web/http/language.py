@@ -43,6 +43,9 @@ MAX_REMEMBERED = 4096
 MIN_LETTERS = 6
 """How much a sentence says without its values, so that it can be recognised by the rest."""
 
+MAX_SENTENCE = 400
+"""The letters up to which a text is compared with the sentences of the code: looking for many values takes long."""
+
 MAX_NESTING = 3
 """How deep a sentence may hold other sentences that are translated as well."""
 
@@ -140,6 +143,8 @@ def translate(text: str | None) -> str:
     language = LANGUAGE.get()
     if not text or language == ENGLISH:
         return text or ""
+    if len(text) > MAX_SENTENCE:
+        return look_up(text)
     return translate_to(language, text, MAX_NESTING)
 
 
