@@ -92,10 +92,10 @@ def test_a_line_that_breaks_is_opened_again_and_what_was_missed_comes_once(
     eventually(lambda: len(plays(watchmark)) == 1, "the start is a play")
     fake.faults.add("GET /:/eventsource", status=503, times=1)
     fake.drop()
-    eventually(lambda: watchmark.api("/connections/plex")["reception"]["how"] == "down", "it is down")
     fake.stop("1", LENGTH * 95 // 100)
     fake.start("2", episode(2))
     fake.stop("2", LENGTH * 95 // 100)
+    eventually(lambda: watchmark.api("/connections/plex")["reception"]["how"] == "down", "it is down")
     eventually(lambda: fake.listeners == 1, "the server is listened to again", 30)
 
     eventually(lambda: len(watched(watchmark)) == 2, "what was missed came by catch-up", 30)
