@@ -98,7 +98,7 @@ def test_a_line_that_breaks_is_opened_again_and_what_was_missed_comes_once(
     eventually(lambda: watchmark.api("/connections/plex")["reception"]["how"] == "down", "it is down")
     eventually(lambda: fake.listeners == 1, "the server is listened to again", 30)
 
-    eventually(lambda: len(watched(watchmark)) == 2, "what was missed came by catch-up", 30)
+    eventually(lambda: len(watched(watchmark)) == 2, "what was missed came by catch-up", 90)
     assert watchmark.api("/connections/plex")["reception"]["how"] == "live"
     assert len(plays(watchmark)) == 2
     repaired = [one for one in watchmark.api("/webhooks")["items"] if one["repaired"]]

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterator
-from datetime import datetime, timedelta
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from sqlalchemy import select, update
@@ -434,6 +434,31 @@ def test_it_rests_until_the_night_or_as_long_as_is_set(database: Database) -> No
     assert timedelta(0) < nightly.rest(now) <= DAY
     assert (now + nightly.rest(now)).astimezone().time().replace(second=0, microsecond=0) == catching_up.NIGHT
     assert often.rest(now) <= 15 * MINUTE
+
+
+def test_a_server_that_could_not_be_read_is_asked_again_before_the_night(database: Database) -> None:
+    class Away:
+        name = "plex"
+        is_there = False
+        viewings: Sequence[Any] = ()
+
+        async def plays(self, since: datetime | None) -> AsyncIterator[Any]:
+            stop.set()
+            if not self.is_there:
+                raise Retry("it starts")
+            for found in self.viewings:
+                yield found
+
+    away, stop = Away(), asyncio.Event()
+    nightly = CatchUp(database, {"plex": cast(Any, away)}, asyncio.Event(), 0)
+    pauses = []
+    for away.is_there in (False, False, True):
+        stop.clear()
+        asyncio.run(nightly.run(stop))
+        pauses.append(nightly.rest(datetime(2026, 11, 30, 12, tzinfo=UTC)))
+
+    assert pauses[:2] == [MINUTE, 2 * MINUTE]
+    assert pauses[2] > timedelta(hours=6)
 
 
 def test_an_event_found_is_kept_and_read_again_as_it_was(attic: Attic) -> None:

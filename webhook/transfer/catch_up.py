@@ -36,6 +36,8 @@ LOOK_BACK = timedelta(days=2)
 
 BATCH_SIZE = 100
 NIGHT = time(3, 10)
+FIRST_RETRY, MAX_RETRY = timedelta(minutes=1), timedelta(hours=1)
+"""The time until a server that could not be read is asked again: doubled from the first up to the second."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -221,13 +223,16 @@ class CatchUp:
         self.news = news
         self.pause = timedelta(minutes=minutes)
         self.asked = asyncio.Event()
+        self.failures = 0
 
     async def run(self, stop: asyncio.Event) -> None:
         while not stop.is_set():
             try:
-                await self.run_once()
+                reports = await self.run_once()
+                self.failures = 0 if all(report.works for report in reports) else self.failures + 1
             except Unavailable as error:
                 log.warning("The database is unavailable; catch-up is retried later.", why=str(error))
+                self.failures += 1
             await clock.awaken(self.asked, stop, self.rest(clock.now()).total_seconds())
 
     async def run_once(self) -> list[Report]:
@@ -237,8 +242,13 @@ class CatchUp:
         return reports
 
     def rest(self, now: datetime) -> timedelta:
-        """The time until the next run: the next night, or the set interval if that is sooner."""
+        """The time until the next run: the next night, or the set interval or the next retry if that is sooner."""
         here = now.astimezone()
         tonight = datetime.combine(here.date(), NIGHT, here.tzinfo)
         night = tonight if tonight > here else tonight + timedelta(days=1)
-        return min(night - here, self.pause) if self.pause else night - here
+        pauses = [night - here]
+        if self.pause:
+            pauses.append(self.pause)
+        if self.failures:
+            pauses.append(min(FIRST_RETRY * 2 ** min(self.failures - 1, 10), MAX_RETRY))
+        return min(pauses)
