@@ -80,8 +80,8 @@ def test_what_a_server_has_recorded_is_looked_at_and_brought_in(
             page.get_by_role("button", name="Import", exact=True).click()
             jobs = page.get_by_role("region", name="Imports")
             expect(jobs.get_by_text("running")).to_be_visible()
-            comes(page, jobs.get_by_text("2 new plays"), scripts=scripts)
-            expect(jobs.get_by_text("done", exact=True)).to_be_visible()
+            comes(page, jobs.get_by_text("done", exact=True), scripts=scripts)
+            expect(jobs.get_by_text("2 new plays")).to_be_visible()
             page.get_by_role("link", name="Plays").click()
             expect(page.get_by_role("link", name="Film 2")).to_be_visible()
 

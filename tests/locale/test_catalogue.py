@@ -70,7 +70,7 @@ def test_a_sentence_of_the_code_is_recognised_whatever_is_in_it(name: str) -> No
 @pytest.mark.parametrize("name", TRANSLATED)
 def test_no_text_of_a_stranger_takes_long(name: str) -> None:
     """Each sentence of the code with the words between its values again and again, and an end that fits none."""
-    language.LANGUAGE.set(name)
+    chosen = language.LANGUAGE.set(name)
     for pattern, _ in language.texts_of(name).patterns:
         first, *others = [piece.replace("\\", "") for piece in re.split(r"\(\?P[^)]*\)", pattern.pattern)]
         text = f"{first}{''.join(others[:-1] or [first or others[-1]]) * language.MAX_SENTENCE}"
@@ -78,3 +78,4 @@ def test_no_text_of_a_stranger_takes_long(name: str) -> None:
         language.translate(f"{text[: language.MAX_SENTENCE - 1]}\0")
         assert time.process_time() - started < 1, pattern.pattern
         assert language.translate(text * 100) == text * 100
+    language.LANGUAGE.reset(chosen)
