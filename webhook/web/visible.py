@@ -163,7 +163,7 @@ def _find_webhooks(
         among = among.where(is_of_person(visitor))
     floor = 0
     if wanted.rare or not visitor.is_admin:
-        floor = _search_floor(connection, after)
+        floor = search_floor(connection, after)
         among = among.where(webhook.c.id >= floor)
     rows, cursor = fetch_page(connection, among, WebhookRow, webhook.c.id, limit, after)
     if cursor is None and floor > 1:
@@ -171,7 +171,7 @@ def _find_webhooks(
     return [row for row in rows if wanted.matches(row.events or [])], cursor
 
 
-def _search_floor(connection: Connection, after: int | None = None) -> int:
+def search_floor(connection: Connection, after: int | None = None) -> int:
     """The id of the oldest webhook that a search from this cursor scans."""
     newest = connection.execute(select(func.max(webhook.c.id))).scalar() or 0
     return max(min(after or newest + 1, newest + 1) - SEARCH_LIMIT, 0)
@@ -180,7 +180,7 @@ def _search_floor(connection: Connection, after: int | None = None) -> int:
 def ignored_reasons(connection: Connection, visitor: Visitor) -> list[ReasonCount]:
     """The reasons of the latest ignored webhooks, the most frequent first."""
     latest = select(webhook.c.reason).where(
-        webhook.c.state == WebhookState.IGNORED, webhook.c.id >= _search_floor(connection)
+        webhook.c.state == WebhookState.IGNORED, webhook.c.id >= search_floor(connection)
     )
     if not visitor.is_admin:
         latest = latest.where(is_of_person(visitor))

@@ -152,7 +152,9 @@ def read_progress(connection: Connection, service: Service, visitor: Visitor) ->
     unclaimed = visible.open_identities(connection, visitor)
     seen = [identity.c.last_seen.is_not(None), identity.c.source.in_(sources.modules())]
     mine = identity.c.person_id == visitor.person_id
-    sent = [is_sent(), *([] if visitor.is_admin else [visible.is_of_person(visitor)])]
+    sent = [is_sent()]
+    if not visitor.is_admin:
+        sent += [webhook.c.id >= visible.search_floor(connection), visible.is_of_person(visitor)]
     played = (
         bool(unclaimed)
         or exists(connection, identity.c.id, *seen, *([] if visitor.is_admin else [mine]))
