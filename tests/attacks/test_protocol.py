@@ -91,7 +91,7 @@ def is_open(sender: socket.socket) -> bool:
 
 SHORTER = {
     "HEAD_TIMEOUT": 0.6,
-    "BODY_TIMEOUT": 0.8,
+    "BODY_TIMEOUT": 1.6,
     "LINGER": 0.3,
     "MAX_STRANGERS": PLACES,
     "GRACE": 0.0,
@@ -282,7 +282,7 @@ def test_who_sends_at_an_honest_pace_is_not_hung_up_on(served: Served) -> None:
 
 def test_who_was_let_in_has_longer_for_an_upload(served: Served) -> None:
     token = served.tokens["api"]
-    file = b"x" * 11
+    file = b"x" * 22
     head = b"POST /api/v1/imports/trakt?dry_run=true HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer %s\r\nContent-Length: %d\r\n\r\n"
     with served.connect() as sender:
         sender.sendall(head % (token, len(file)))
