@@ -18,12 +18,16 @@ class Ears:
         self.told: list[Statement] = []
         self.memory: dict[str, Any] = {}
         self.connections = 0
+        self.catch_ups = 0
 
     async def connect(self) -> None:
         self.connections += 1
 
     async def keep(self, statement: Statement) -> None:
         self.told.append(statement)
+
+    def catch_up(self) -> None:
+        self.catch_ups += 1
 
     async def recall(self, name: str) -> Any:
         return copy.deepcopy(self.memory.get(name))

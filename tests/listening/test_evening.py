@@ -89,7 +89,8 @@ def test_a_line_that_breaks_is_opened_again_and_what_was_missed_comes_once(
 ) -> None:
     fake, _ = plex
     fake.start("1", episode(1))
-    eventually(lambda: len(plays(watchmark)) == 1, "the start is a play")
+    fake.start("3", episode(3), player="p3")
+    eventually(lambda: len(plays(watchmark)) == 2, "each start is a play")
     fake.faults.add("GET /:/eventsource", status=503, times=1)
     fake.drop()
     fake.stop("1", LENGTH * 95 // 100)
@@ -99,10 +100,12 @@ def test_a_line_that_breaks_is_opened_again_and_what_was_missed_comes_once(
     eventually(lambda: fake.listeners == 1, "the server is listened to again", 30)
 
     eventually(lambda: len(watched(watchmark)) == 2, "what was missed came by catch-up", 90)
+    fake.stop("3", LENGTH * 95 // 100)
+    eventually(lambda: len(watched(watchmark)) == 3, "what only its end was heard of came by catch-up", 90)
     assert watchmark.api("/connections/plex")["reception"]["how"] == "live"
-    assert len(plays(watchmark)) == 2
+    assert len(plays(watchmark)) == 3
     repaired = [one for one in watchmark.api("/webhooks")["items"] if one["repaired"]]
-    assert len(repaired) == 2
+    assert len(repaired) == 3
 
 
 def test_a_mark_by_hand_and_one_taken_back_arrive(plex: tuple[PlexServer, str], watchmark: Process) -> None:

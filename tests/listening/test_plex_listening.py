@@ -106,6 +106,19 @@ def test_what_the_server_does_not_count_is_not_watched(line: Line) -> None:
     assert [action for action, _ in line.said] == [Action.START, Action.STOP]
 
 
+def test_a_stop_that_is_the_first_thing_heard_has_the_history_read(line: Line) -> None:
+    line.fake.start("1", episode())  # before anybody listens
+    line.listen(stop(line, 95), *[lambda: None] * 5, heard=0)
+
+    assert (line.said, line.ears.catch_ups) == ([], 1)
+
+
+def test_a_stop_of_what_was_heard_has_nothing_read(line: Line) -> None:
+    line.listen(lambda: line.fake.start("1", episode()), 1, stop(line, 50), *[lambda: None] * 5, heard=2)
+
+    assert line.ears.catch_ups == 0
+
+
 def test_a_count_that_lags_behind_the_stop_is_asked_for_again(
     line: Line, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -145,6 +145,15 @@ def test_a_stop_heard_first_is_of_nobody(line: Line) -> None:
     """Trap 1."""
     assert line.hear("stopped", 0 * MINUTE, 900_000) == []
     assert line.viewings.wait(AT + MINUTE) == []
+    assert line.viewings.is_any_missed
+
+
+def test_nothing_is_missed_where_a_stop_is_said_twice(line: Line) -> None:
+    line.hear("playing", 0 * SECOND)
+    line.hear("stopped", 30 * SECOND, 30_000)
+    line.hear("stopped", 31 * SECOND, 30_000)
+
+    assert not line.viewings.is_any_missed
 
 
 def test_a_session_that_is_not_known_is_credited_to_nobody(line: Line) -> None:
@@ -167,6 +176,7 @@ def test_a_session_that_stays_unknown_ends_unsaid(line: Line) -> None:
 
     assert line.told == []
     assert line.viewings.ended == []
+    assert line.viewings.is_any_missed
 
 
 def test_who_plays_is_asked_at_most_every_five_seconds(line: Line) -> None:

@@ -209,6 +209,9 @@ class Listener:
             else:
                 return
 
+    def catch_up(self) -> None:
+        self.repair()
+
     async def recall(self, name: str) -> Any:
         return await self.database.read(lambda connection: listening.recall(connection, self.name, name))
 

@@ -74,6 +74,10 @@ class Audience(Protocol):
         """Keep a statement; it is committed once this returns."""
         ...
 
+    def catch_up(self) -> None:
+        """Have the server's own record read soon, for what could not be heard."""
+        ...
+
     async def recall(self, name: str) -> Any:
         """What was remembered by this name, as JSON; None where nothing was."""
         ...

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Mapping
+from collections.abc import Coroutine, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, cast
@@ -100,6 +100,7 @@ class Line:
         self.stands = asyncio.Event()
         self.poller: Poller | None = None
         self.counting: set[asyncio.Task[None]] = set()
+        self.is_catching_up = False
 
     async def run(self) -> None:
         try:
@@ -219,10 +220,22 @@ class Line:
     def settle_viewings(self) -> None:
         """Ask for each viewing that ended whether the server counts it, without holding up the alerts."""
         for ended in self.viewings.ended:
-            task = asyncio.create_task(self.count(ended))
-            self.counting.add(task)
-            task.add_done_callback(self.counting.discard)
+            self.do_beside(self.count(ended))
         self.viewings.ended.clear()
+        if self.viewings.is_any_missed and not self.is_catching_up:
+            self.viewings.is_any_missed, self.is_catching_up = False, True
+            self.do_beside(self.catch_up())
+
+    def do_beside(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
+        self.counting.add(task)
+        task.add_done_callback(self.counting.discard)
+
+    async def catch_up(self) -> None:
+        """Have the server's history read for what was not heard; like its counts, it may lag behind a stop."""
+        await asyncio.sleep(COUNT_DELAY)
+        self.is_catching_up = False
+        self.audience.catch_up()
 
     async def count(self, ended: Ended) -> None:
         for pause in (0.0, COUNT_DELAY):

@@ -149,6 +149,8 @@ class Viewings:
     server: Mapping[str, Any]
     ended: list[Ended] = field(default_factory=list)
     """What ended since it was looked at last."""
+    is_any_missed: bool = False
+    """True if something ended of which too little was heard to say anything; whoever looks at it sets it back."""
     _open: dict[str, Viewing] = field(default_factory=dict)
     _ended_at: dict[str, datetime] = field(default_factory=dict)
 
@@ -160,7 +162,10 @@ class Viewings:
             viewing = None
         if alert.state == STOPPED:
             viewing = viewing or self.same_elsewhere(alert)
-            return told + (self.stop(viewing, alert, now) if viewing is not None else [])
+            if viewing is None:
+                self.is_any_missed |= not self.covers(alert.item, now)
+                return told
+            return told + self.stop(viewing, alert, now)
         if viewing is None:
             if (before := self.same_elsewhere(alert)) is not None:
                 told += self.end(before, before.position_ms, before.heard_at)
@@ -226,6 +231,7 @@ class Viewings:
     def end(self, viewing: Viewing, position_ms: int | None, at: datetime) -> list[Statement]:
         """End a viewing; nothing is said of one that was never heard playing, or of whom nobody knows who it is."""
         self._open = {key: one for key, one in self._open.items() if one is not viewing}
+        self.is_any_missed |= viewing.session is None
         if viewing.told is None or viewing.session is None or not is_tracked(viewing):
             return []
         if viewing.began is not None:
