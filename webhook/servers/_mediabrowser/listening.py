@@ -9,7 +9,7 @@ import asyncio
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import structlog
 
@@ -28,11 +28,13 @@ from webhook.servers._mediabrowser.sessions import (
     pick,
     read_sessions,
 )
-from webhook.servers._mediabrowser.socket import HintSocket
 from webhook.servers._mediabrowser.viewings import Occurrence, Viewings
 from webhook.servers._tasks import run_together
 from webhook.sources._listened import Statement
 from webhook.sources._sessions import read_completion
+
+if TYPE_CHECKING:
+    from webhook.servers._mediabrowser.socket import HintSocket
 
 log = structlog.get_logger()
 

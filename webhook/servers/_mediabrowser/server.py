@@ -11,7 +11,7 @@ import re
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import httpx
 
@@ -21,8 +21,10 @@ from webhook.domain.event import Action, Episode, Event, Ignored, Item, Movie, T
 from webhook.servers import Audience, CallMeter, Found, ServerItem
 from webhook.servers._http import JsonRow, ServerAddress, get_json, get_picture
 from webhook.servers._mediabrowser.listening import Listening
-from webhook.servers._mediabrowser.socket import HintSocket
 from webhook.sources import _dto
+
+if TYPE_CHECKING:
+    from webhook.servers._mediabrowser.socket import HintSocket
 
 ITEMS_PER_CALL = 100
 """Items per page: at 1 to 2 KB each, a page stays below the limit of a response."""
@@ -168,6 +170,8 @@ class MediaBrowser:
 
     def socket(self, on_sessions: Callable[[], None], on_marks: Callable[[], None]) -> HintSocket:
         """The server's socket, at its own path and with the key in its own parameter."""
+        from webhook.servers._mediabrowser.socket import HintSocket  # only who listens needs its library
+
         address = httpx.URL(self.address.url)
         path, key_name = self.socket_at
         query = {key_name: self.key, "deviceId": "watchmark-1"}
