@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from pydantic import BaseModel
 
-from webhook import settings
+from webhook import servers, settings, trackers
 from webhook.accounts import settings_store
 from webhook.settings import Settings, SettingsError
 from webhook.trackers import modules
@@ -228,7 +228,9 @@ def test_an_address_that_nobody_can_call_is_refused(
     prefix: str, cls: type[BaseModel], name: str, given: str, says: str
 ) -> None:
     required = {
-        settings.variable(prefix, one): "x" for one, field in cls.model_fields.items() if field.is_required()
+        settings.variable(prefix, one): "http://attic" if one.endswith("url") else "x"
+        for one, field in cls.model_fields.items()
+        if field.is_required()
     }
 
     with pytest.raises(SettingsError, match=f"^{settings.variable(prefix, name)}: .*{says}"):
@@ -303,3 +305,12 @@ def test_a_file_that_holds_no_certificate_is_refused_by_name(tmp_path: Path) -> 
     for path in (wrong, tmp_path / "missing.pem"):
         with pytest.raises(SettingsError, match="CA_FILE"):
             settings.load({"CA_FILE": str(path)})
+
+
+def test_where_plex_accounts_are_signed_in_to_sets_no_server_up_by_itself() -> None:
+    modules = (servers.modules()["plex"], trackers.modules()["plex"])
+    alone = {"PLEX_ACCOUNT_URL": "http://localhost:1"}
+
+    assert [settings.read_settings(module.Settings, "plex_", alone) for module in modules] == [None, None]
+    with pytest.raises(SettingsError, match="PLEX_URL and PLEX_TOKEN is missing"):
+        settings.read_settings(modules[0].Settings, "plex_", {**alone, "PLEX_USER": "anna"})

@@ -261,6 +261,8 @@ async def run_service(service: Service) -> AsyncIterator[Service]:
     if service.database.sqlite:
         service.tasks.append(begin_chore("integrity", service.integrity.run, service.stop))
     service.tasks.append(begin_chore("pictures", service.pictures.run, service.stop))
+    if service.reopen is not None:
+        service.tasks.append(begin_chore("settings", watch_settings(service, service.reopen), service.stop))
     for task in service.tasks:
         task.add_done_callback(exit_on_crash)
     try:
@@ -286,6 +288,17 @@ def pick_up(connection: Connection, service: Service) -> None:
             action="lookup_retry",
             entries=again,
         )
+
+
+def watch_settings(service: Service, reopen: Callable[[], None]) -> Chore:
+    """The chore that reopens the service where its settings were changed elsewhere."""
+
+    async def watch(stop: asyncio.Event) -> None:
+        await settings_store.watch_settings(
+            service.database, service.seal, service.given, lambda: service.environ, reopen, stop
+        )
+
+    return watch
 
 
 def exit_on_crash(task: asyncio.Task[Any]) -> None:

@@ -65,6 +65,10 @@ def host_in_url(host: str) -> str:
     return f"[{host.replace('%', '%25')}]" if ":" in host else host
 
 
+BY_ITSELF: dict[str, Any] = {"by_itself": True}
+"""Marks a setting that may be there without the others of its service, which it does not set up."""
+
+
 class Settings(BaseModel):
     """Settings of the service itself; each tracker and lookup adds its own."""
 
@@ -262,15 +266,18 @@ def read_settings(cls: type[Given], prefix: str, environ: Environ) -> Given | No
     required = [name for name, field in cls.model_fields.items() if field.is_required()]
     if required and not values:
         return None
-    if missing := [variable(prefix, name) for name in required if name not in values]:
+    missing = [variable(prefix, name) for name in required if name not in values]
+    if missing and not all(cls.model_fields[name].json_schema_extra == BY_ITSELF for name in values):
         known = ", ".join(variable(prefix, name) for name in values)
         raise SettingsError(f"{known} is set but {' and '.join(missing)} is missing. Set both, or neither.")
     try:
         return cls.model_validate(values)
     except ValidationError as error:
-        first = error.errors()[0]
-        what = first["msg"].removeprefix("Value error, ")
-        raise SettingsError(f"{variable(prefix, str(first['loc'][0]))}: {what}") from error
+        wrong = next((found for found in error.errors() if found["type"] != "missing"), None)
+        if wrong is None:
+            return None
+        what = wrong["msg"].removeprefix("Value error, ")
+        raise SettingsError(f"{variable(prefix, str(wrong['loc'][0]))}: {what}") from error
 
 
 def load(environ: Environ) -> Settings:

@@ -29,12 +29,18 @@ class Written(MediaBrowser):
         self.clock = clock or self.clock
         self.passwords: dict[str, str] = {}
         self.tokens: dict[str, str] = {}
+        self.admins: set[str] = set()
         self.sent: list[Json] = []
         self.on_change: Callable[[Json], None] | None = None
 
-    def add_person(self, name: str = "anna", user_id: str = ANNA, password: str = "secret") -> Json:
+    def add_person(
+        self, name: str = "anna", user_id: str = ANNA, password: str = "secret", *, admin: bool = False
+    ) -> Json:
+        """Somebody who signs in by a password; an administrator's token sees what the server's key does."""
         token = f"token-of-{name}-at-{self.server_name}"
         self.users[user_id], self.tokens[token], self.passwords[name] = name, user_id, password
+        if admin:
+            self.admins.add(user_id)
         return {"token": token, "user_id": user_id, "name": name, "server": self.server_id}
 
     def stock(self, dto: Mapping[str, Any]) -> None:
@@ -84,11 +90,17 @@ class Written(MediaBrowser):
         raise NotImplementedError
 
     def refused(self, request: Request) -> Response | None:
-        """A user's token may name that user and nobody else; the server's key may name anybody."""
+        """A user's token may name that user and nobody else; an administrator's and the server's key anybody."""
         user = self.tokens.get(self.token_of(request))
         if user is None:
             return super().refused(request)
-        return None if self.user_of(request) in (None, user) else PlainTextResponse("Forbidden", 403)
+        if user not in self.admins and request.url.path == "/Users":
+            return PlainTextResponse("Forbidden", 403)
+        return (
+            None
+            if user in self.admins or self.user_of(request) in (None, user)
+            else PlainTextResponse("Forbidden", 403)
+        )
 
     def user_of(self, request: Request) -> str | None:
         asked = {name.lower(): value for name, value in request.query_params.items()}

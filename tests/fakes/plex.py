@@ -5,8 +5,10 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
+from xml.sax.saxutils import quoteattr
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
@@ -19,25 +21,44 @@ from .plex_server import PlexServer
 ANNA = 900000101
 
 
+@dataclass(frozen=True)
+class Member:
+    """An account at plex.tv that may use the server, and its token there."""
+
+    name: str
+    account: int
+    server_token: str
+    owned: bool = False
+
+
 class Plex(WrittenPlex, PlexServer):
-    """The server with a person who shares it. `link` agrees to a code, as she does at plex.tv/link."""
+    """The server with a person who shares it. `link` agrees to a code, as one does at plex.tv/link."""
 
     def __init__(self, *, clock: Clock | None = None, **switches: Any) -> None:
         super().__init__(**switches)
         self.clock = clock or self.clock
         self.pins: dict[int, str | None] = {}
-        self.people: dict[
-            str, tuple[str, str]
-        ] = {}  # the token at plex.tv: the name, the token at the server
+        self.people: dict[str, Member] = {}  # by the token at plex.tv
+        self.addresses: list[str] = []  # at which plex.tv says that the server is
 
     def add_person(self, name: str = "anna", account: int = ANNA) -> dict[str, Any]:
         """Somebody who shares the server, and their sign-in."""
         token, inner = f"account-token-of-{name}", f"server-token-of-{name}"
-        self.accounts[account], self.shared[inner], self.people[token] = name, account, (name, inner)
+        self.accounts[account], self.shared[inner] = name, account
+        self.people[token] = Member(name, account, inner)
         return {"token": inner, "name": name, "server": self.machine}
 
+    def add_owner(self) -> str:
+        """The owner's account, whose own token the server takes as well."""
+        token = "account-token-of-nora"
+        self.people[token] = Member(self.accounts[1], 1, self.switches.token, owned=True)
+        return token
+
     def link(self, pin: int, name: str = "anna") -> None:
-        self.pins[pin] = next(token for token, (known, _) in self.people.items() if known == name)
+        self.pins[pin] = next(token for token, known in self.people.items() if known.name == name)
+
+    def expire(self, pin: int) -> None:
+        del self.pins[pin]
 
     def add(self, metadata: dict[str, Any]) -> None:
         self.items[str(metadata["ratingKey"])] = metadata
@@ -50,22 +71,22 @@ class Plex(WrittenPlex, PlexServer):
             if marks.get("viewCount")
         }
 
+    def account_of(self, request: Request) -> int | None:
+        member = self.people.get(request.headers.get("x-plex-token", ""))
+        return 1 if member is not None and member.owned else super().account_of(request)
+
     def routes(self) -> list[BaseRoute]:
         writes = [
             Route(path, self.door(handler), methods=["GET", "PUT"]) for path, handler in self.write_table()
         ]
         accounts = [
-            Route("/identity", self.identity),
             Route("/api/v2/pins", self.make_pin, methods=["POST"]),
             Route("/api/v2/pins/{pin:int}", self.show_pin),
             Route("/api/v2/user", self.show_user),
             Route("/api/v2/resources", self.show_resources),
+            Route("/api/servers/{machine}/shared_servers", self.show_shared),
         ]
         return [*writes, *accounts, *super().routes()]
-
-    async def identity(self, request: Request) -> Response:
-        about = {"machineIdentifier": self.machine, "version": "1.43.3.10400", "size": 0}
-        return JSONResponse({"MediaContainer": about})
 
     async def make_pin(self, request: Request) -> Response:
         if "x-plex-client-identifier" not in request.headers:
@@ -80,22 +101,38 @@ class Plex(WrittenPlex, PlexServer):
             return refused(404, 1020, "Code not found or expired")
         return JSONResponse({"id": number, "code": f"AB{number}", "authToken": self.pins[number]})
 
-    def person_of(self, request: Request) -> tuple[str, str] | None:
+    def person_of(self, request: Request) -> Member | None:
         return self.people.get(request.headers.get("x-plex-token", ""))
 
     async def show_user(self, request: Request) -> Response:
         person = self.person_of(request)
         if person is None:
             return refused(401, 1001, "User could not be authenticated")
-        return JSONResponse({"id": ANNA, "uuid": "a1b2", "username": person[0], "title": person[0]})
+        named = {"username": person.name, "title": person.name}
+        return JSONResponse({"id": person.account, "uuid": "a1b2", **named})
 
     async def show_resources(self, request: Request) -> Response:
         person = self.person_of(request)
         if person is None:
             return refused(401, 1001, "User could not be authenticated")
-        server = {"name": self.name, "provides": "server", "clientIdentifier": self.machine, "owned": False}
+        server = {"name": self.name, "provides": "server", "clientIdentifier": self.machine}
         player = {"name": "Phone", "provides": "player", "clientIdentifier": "other", "owned": True}
-        return JSONResponse([player, {**server, "accessToken": person[1], "connections": []}])
+        places = [{"uri": uri, "local": True, "relay": False} for uri in self.addresses]
+        mine = {"owned": person.owned, "accessToken": person.server_token, "connections": places}
+        return JSONResponse([player, {**server, **mine}])
+
+    async def show_shared(self, request: Request) -> Response:
+        """The tokens of those who share the server, for its owner; the owner is not among them."""
+        person = self.person_of(request)
+        if person is None or not person.owned or request.path_params["machine"] != self.machine:
+            return refused(401, 1001, "User could not be authenticated")
+        rows = "".join(
+            f"<SharedServer id={quoteattr(str(number))} userID={quoteattr(str(one.account))} "
+            f"username={quoteattr(one.name)} accessToken={quoteattr(one.server_token)}/>"
+            for number, one in enumerate(self.people.values())
+            if not one.owned
+        )
+        return Response(f"<MediaContainer>{rows}</MediaContainer>", media_type="application/xml")
 
 
 def refused(status: int, code: int, message: str) -> Response:

@@ -92,6 +92,7 @@ class PlexServer(LivePlex):
                     entry.pop(name, None)
 
     def routes(self) -> list[BaseRoute]:
+        identity = Route("/identity", self.identity)
         table: list[tuple[str, Callable[[Request], Response]]] = [
             ("/", self.root),
             ("/accounts", self.show_accounts),
@@ -103,13 +104,22 @@ class PlexServer(LivePlex):
             ("/status/sessions/history/all", self.show_history),
             *self.live_table(),
         ]
-        return [*self.live_controls(), *(Route(path, self.door(handler)) for path, handler in table)]
+        return [
+            identity,
+            *self.live_controls(),
+            *(Route(path, self.door(handler)) for path, handler in table),
+        ]
 
     def door(self, handler: Callable[[Request], Response]) -> Callable[[Request], Any]:
         async def endpoint(request: Request) -> Response:
             return page(401, "Unauthorized") if self.account_of(request) is None else handler(request)
 
         return endpoint
+
+    def identity(self, request: Request) -> Response:
+        """What anybody is told, without a token."""
+        about = {"machineIdentifier": self.machine, "version": "1.43.3.10400"}
+        return json_container([], **about) if wants_json(request) else container([], **about)
 
     def root(self, request: Request) -> Response:
         about = {"friendlyName": self.name, "machineIdentifier": self.machine}

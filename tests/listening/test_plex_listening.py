@@ -316,15 +316,15 @@ def test_a_server_with_a_certificate_of_ones_own_authority_is_trusted_where_that
 ) -> None:
     fake = PlexServer()
 
-    async def ask(url: str, ca_file: str) -> tuple[str, str | None]:
+    async def ask(url: str, ca_file: str) -> tuple[str, dict[str, str]]:
         async with client.client(ca_file=ca_file) as http:
             server = build(Settings.model_validate({"url": url, "token": fake.switches.token}), http)
-            return await server.check(), await server.listening.api.owner_name()
+            return await server.check(), await server.listening.api.account_names()
 
     with Secure(fake, tmp_path) as server:
         with pytest.raises(Retry):
             asyncio.run(ask(server.url, ""))
-        assert asyncio.run(ask(server.url, str(server.authority))) == (fake.name, "Nora")
+        assert asyncio.run(ask(server.url, str(server.authority))) == (fake.name, {"1": "Nora"})
 
 
 def test_fifty_sessions_that_begin_at_once_are_few_reads(line: Line, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from pydantic import BaseModel
 from sqlalchemy import Connection, delete, insert, select
 
-from webhook import settings
+from webhook import clock, settings
 from webhook.accounts.credentials import Seal
 from webhook.settings import Environ, Settings, SettingsError, variable
+from webhook.storage.db import Database
 from webhook.storage.tables import note
 
 SETTINGS_NOTE = "settings"
@@ -29,6 +31,10 @@ ENVIRONMENT_ONLY = frozenset(
     }
 )
 """Settings of the environment only, which are needed before the database is read, or protect it."""
+
+
+WATCH_INTERVAL = 2.0
+"""Seconds between two looks at whether a command or another process changed the settings."""
 
 
 def load_settings(connection: Connection, seal: Seal) -> dict[str, str]:
@@ -52,6 +58,47 @@ def store_settings(connection: Connection, seal: Seal, changes: Mapping[str, str
     held = {name: value for name, value in {**load_settings(connection, seal), **changes}.items() if value}
     connection.execute(delete(note).where(note.c.name == SETTINGS_NOTE))
     connection.execute(insert(note), {"name": SETTINGS_NOTE, "sealed": seal.seal(held)})
+
+
+def change_settings(
+    connection: Connection, seal: Seal, given: Environ, changes: Mapping[str, str | None]
+) -> None:
+    """Store these variables; raises SettingsError if the environment says one of them, or if one is invalid."""
+    for name in changes:
+        if is_fixed(given, name):
+            raise SettingsError(f"{name} is set in the environment and can only be changed there")
+    store_settings(connection, seal, changes)
+    _, left_out = usable_settings(given, load_settings(connection, seal))
+    for name in changes:
+        if name in left_out:
+            raise SettingsError(left_out[name])
+
+
+def is_fixed(given: Environ, name: str) -> bool:
+    """True if only the environment may set it, or already does."""
+    return name in ENVIRONMENT_ONLY or is_set(given, name)
+
+
+async def watch_settings(
+    database: Database,
+    seal: Seal,
+    given: Environ,
+    current: Callable[[], Environ],
+    reopen: Callable[[], None],
+    stop: asyncio.Event,
+) -> None:
+    """Reopen the service where what is stored, by a command or another process, is not what it runs with."""
+    seen: str | None = None
+
+    def find_change(connection: Connection) -> bool:
+        nonlocal seen
+        before, seen = seen, settings_text(connection)
+        return seen != before and usable_settings(given, load_settings(connection, seal))[0] != current()
+
+    while not stop.is_set():
+        if await database.read(find_change):
+            reopen()
+        await clock.awaken(asyncio.Event(), stop, WATCH_INTERVAL)
 
 
 def overlay(environ: Environ, stored: Mapping[str, str]) -> dict[str, str]:

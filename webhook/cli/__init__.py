@@ -23,7 +23,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
         "Try Watchmark on an invented household with two years of history; no account needed.",
     ),
     "urls": ("urls", "Show the webhook addresses and setup steps for each media server."),
-    "connect": ("accounts", "Sign in to a tracker."),
+    "connect": ("accounts", "Connect a media server to listen to, or sign in to a tracker."),
     "disconnect": ("accounts", "Sign out of a tracker."),
     "trace": ("trace", "Show why a webhook was or was not sent on, from its receipt to every answer."),
     "replay": ("deliveries", "Process webhooks again, by ID or by filter."),

@@ -6,10 +6,13 @@ import getpass
 import sys
 from collections.abc import Iterable, Sequence
 from datetime import datetime, tzinfo
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import orjson
 import typer
+
+if TYPE_CHECKING:
+    from webhook.trackers import DeviceCode
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON only.")]
 Whose = Annotated[str | None, typer.Option("--person", help="The person; optional if there is only one.")]
@@ -63,6 +66,16 @@ def say(as_json: bool, value: Any, *lines: str) -> None:
     for line in shown:
         typer.echo(line)
     sys.stdout.flush()
+
+
+def show_code(code: DeviceCode, as_json: bool) -> None:
+    """Show the code of a sign-in, and where it is entered."""
+    seconds = int(code.expires_in.total_seconds())
+    user_code = code.user_code or None  # a web sign-in has no code, only the address
+    value = {"user_code": user_code, "verification_url": code.url, "expires_in": seconds}
+    text = f"Open {code.url} and " + (f"enter {user_code}" if user_code else "approve access")
+    lasts = f"Waiting for your approval; the {'code' if user_code else 'page'} is valid for {seconds // 60} minutes …"
+    say(as_json, {**value, "interval": int(code.interval.total_seconds())}, text, lasts)
 
 
 def strip_control_characters(text: str) -> str:

@@ -21,12 +21,14 @@ from webhook.cli._common import (
     read_input,
     rule_line,
     say,
+    show_code,
 )
 from webhook.cli._desk import (
     Desk,
     open_desk,
     person_or_only,
 )
+from webhook.cli._servers import ServerRequest, connect_server, is_server_request
 from webhook.domain.event import Action, Kind
 from webhook.queries.deliveries import find_dry_run_ids
 from webhook.queries.people import list_accounts, rules_json
@@ -45,9 +47,30 @@ accounts_app = typer.Typer(invoke_without_command=True)
 
 
 @app.command()
-def connect(tracker: Which, whose: Whose = None, as_json: Json = False) -> None:
-    """Sign in to a tracker."""
+def connect(
+    tracker: Which,
+    whose: Whose = None,
+    address: Annotated[
+        str | None,
+        typer.Option(metavar="URL", help="Address of a media server; it is looked for if left out."),
+    ] = None,
+    key: Annotated[
+        bool, typer.Option("--key", help="Enter a media server's token or API key instead of signing in.")
+    ] = False,
+    password: Annotated[
+        bool, typer.Option("--password", help="Sign in to Jellyfin or Emby as its administrator.")
+    ] = False,
+    anyway: Annotated[
+        bool, typer.Option("--anyway", help="Save a media server even if it fails the test.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Connect a media server to listen to, or sign in to a tracker."""
     with open_desk() as at:
+        wanted = ServerRequest(address=address, key=key, password=password, anyway=anyway)
+        if is_server_request(at, tracker, wanted, whose):
+            connect_server(at, tracker, wanted, as_json)
+            return
         owner = at.database.ask(lambda connection: person_or_only(connection, whose))
         built = account_book.get_tracker(at, tracker)
         signing_in = SIGN_INS.get(built.sign_in)
@@ -61,15 +84,10 @@ def connect(tracker: Which, whose: Whose = None, as_json: Json = False) -> None:
 
 
 def by_device(at: Desk, tracker: Tracker, owner: PersonRow, as_json: bool) -> ConnectResult:
-    def show_code(code: DeviceCode) -> None:
-        seconds = int(code.expires_in.total_seconds())
-        user_code = code.user_code or None  # a web sign-in has no code, only the address
-        value = {"user_code": user_code, "verification_url": code.url, "expires_in": seconds}
-        text = f"Open {code.url} and " + (f"enter {user_code}" if user_code else "approve access")
-        lasts = f"Waiting for your approval; the {'code' if user_code else 'page'} is valid for {seconds // 60} minutes …"
-        say(as_json, {**value, "interval": int(code.interval.total_seconds())}, text, lasts)
+    def show(code: DeviceCode) -> None:
+        show_code(code, as_json)
 
-    return at.run(account_book.connect_device(at, owner.id, tracker.name, show_code))
+    return at.run(account_book.connect_device(at, owner.id, tracker.name, show))
 
 
 def by_password(at: Desk, tracker: Tracker, owner: PersonRow, as_json: bool) -> ConnectResult:

@@ -257,15 +257,27 @@ def work(as_json: Json = False) -> None:
 
 async def run_worker(environ: Environ, as_json: bool) -> bool:
     """Run a worker until SIGTERM or SIGINT; returns True if a task failed."""
-    service = house.open_service(environ)
-    for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, service.stop.set)
-    settle_heap()
-    async with house.run_service(service):
-        where = make_url(service.settings.database).render_as_string(hide_password=True)
-        say(as_json, {"working": True, "database": where}, f"Watchmark worker running on {where}")
-        await service.stop.wait()
-    return has_crashed(service.tasks)
+    ended = asyncio.Event()
+    while True:
+        service = house.open_service(environ)
+        service.reopen = service.stop.set
+        for number in (signal.SIGTERM, signal.SIGINT):
+            asyncio.get_running_loop().add_signal_handler(number, end, service, ended)
+        if ended.is_set():
+            service.stop.set()
+        settle_heap()
+        async with house.run_service(service):
+            where = make_url(service.settings.database).render_as_string(hide_password=True)
+            say(as_json, {"working": True, "database": where}, f"Watchmark worker running on {where}")
+            await service.stop.wait()
+        if ended.is_set() or has_crashed(service.tasks):
+            return has_crashed(service.tasks)
+
+
+def end(service: Service, ended: asyncio.Event) -> None:
+    """End the worker, rather than open it anew with changed settings."""
+    ended.set()
+    service.stop.set()
 
 
 # --- demo

@@ -63,6 +63,49 @@ class HasPictures(Protocol):
         ...
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ServerReport:
+    """What a server says of itself and of the token. `user` is whose token it is where it hears nobody else."""
+
+    label: str
+    name: str
+    version: str | None
+    people: int = 1
+    user: str | None = None
+
+    def sentence(self) -> str:
+        system = f"{self.label} {self.version}" if self.version else self.label
+        connected = f"Connected to {self.name}, {system}."
+        return f"{connected} {self.audience()}"
+
+    def audience(self) -> str:
+        """Whom the token hears, in a sentence."""
+        if self.user is not None:
+            return f"It hears only {self.user}, whose token this is."
+        if not self.people:
+            return "Nobody uses it yet."
+        if self.people == 1:
+            return "One person uses it, and is heard."
+        return f"{self.people} people use it, and all are heard."
+
+
+@runtime_checkable
+class Reports(Protocol):
+    """A server that says which one it is, and whom it lets be heard."""
+
+    async def report(self) -> ServerReport:
+        """What it says; raises Retry where it does not answer, Dead where it refuses or is something else."""
+        ...
+
+
+async def describe_server(server: Server) -> str:
+    """What a server says of itself, in words for a person; raises as `check` does."""
+    if isinstance(server, Reports):
+        return (await server.report()).sentence()
+    name = await server.check()
+    return f"Connected as {name}."
+
+
 class Audience(Protocol):
     """Whoever listens to a server, and keeps what it says."""
 

@@ -25,6 +25,9 @@ def without_slash(given: str) -> str:
 
 T = TypeVar("T")
 JsonRow = Mapping[str, Any]
+UNKNOWN_CERTIFICATE = "CERTIFICATE_VERIFY_FAILED"
+"""What an error says where a certificate is of no authority that is trusted, or of another name."""
+
 MAX_PICTURE_SIZE = 8 * 1024 * 1024
 MAX_REMEMBERED = 5000
 """Descriptions of items kept at a time; beyond that the oldest is asked for again."""
@@ -52,6 +55,12 @@ class ServerAddress:
 
     def unreachable(self, error: Retry) -> Retry:
         """The error where no answer came."""
+        if UNKNOWN_CERTIFICATE in error.reason:
+            reason = (
+                f"The certificate of {self.label} at {self.url} is not trusted here. If it is from your own "
+                f"authority, set CA_FILE to that authority's certificate. Else use the name that it is made out to."
+            )
+            return Retry(reason, after=error.after)
         reason = (
             f"{error.reason}. Nothing was read. Does it run, and is {self.setting} ({self.url}) its address?"
         )

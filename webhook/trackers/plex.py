@@ -25,7 +25,8 @@ from webhook.domain import values
 from webhook.domain.copies import Copy
 from webhook.domain.event import Action, Episode, Ids, Item, Kind, Movie
 from webhook.domain.guids import parse_guids
-from webhook.settings import Address
+from webhook.domain.outcome import Unmatched
+from webhook.settings import BY_ITSELF, Address
 from webhook.sources import _plexlike
 from webhook.trackers import Access, Delivery, DeviceCode, SignInFailed, Tokens, WatchedItem
 from webhook.trackers._base import TrackerSettings
@@ -43,6 +44,9 @@ SETUP: tuple[str, ...] = (
 )
 LIBRARY = "com.plexapp.plugins.library"
 LINK_PAGE = "https://plex.tv/link"
+POLL_INTERVAL = 2
+"""Seconds between two looks at whether the code was entered."""
+
 PAGE_SIZE, HISTORY_PAGE_SIZE = 500, 200
 SECTION_TYPES: Mapping[str, tuple[str, ...]] = {"movie": ("1",), "show": ("4",)}
 SHOWS = "2"
@@ -52,7 +56,7 @@ WRITES: Mapping[Action, str] = {Action.WATCHED: "/:/scrobble", Action.UNWATCHED:
 class Settings(TrackerSettings):
     url: Address = Field(description="Where your Plex Media Server is, e.g. http://192.168.1.10:32400")
     account_url: Address = Field(
-        default="https://plex.tv", description="Where Plex accounts are signed in to"
+        "https://plex.tv", description="Where Plex accounts are signed in to", json_schema_extra=BY_ITSELF
     )
 
 
@@ -165,13 +169,24 @@ class Plex(DeviceSignIn, MediaServer):
 
     async def request_code(self) -> DeviceCode:
         body = await self.ask_plex("POST", "pins")
-        return read_device_code(
-            LABEL, {**body, "user_code": body.get("code"), "id": str(body.get("id"))}, "id", LINK_PAGE
-        )
+        named = {
+            "user_code": body.get("code"),
+            "id": str(body.get("id")),
+            "expires_in": body.get("expiresIn"),
+        }
+        return read_device_code(LABEL, {**named, "interval": POLL_INTERVAL}, "id", LINK_PAGE)
+
+    async def request_account_token(self, code: DeviceCode) -> str | None:
+        """The token of the account that the code was entered in; None until then."""
+        try:
+            body = await self.ask_plex("GET", f"pins/{code.device_code}")
+        except Unmatched as error:
+            raise SignInFailed("the code has expired; start again") from error
+        return as_text(body.get("authToken"))
 
     async def request_tokens(self, code: DeviceCode) -> Tokens | None:
         """The sign-in at the person's server: of an account without that server it is refused."""
-        token = as_text((await self.ask_plex("GET", f"pins/{code.device_code}")).get("authToken"))
+        token = await self.request_account_token(code)
         if token is None:
             return None
         signed_in = {"token": token}

@@ -18,7 +18,7 @@ import httpx
 from webhook.client import MAX_ANSWER, make_context
 from webhook.domain import values
 from webhook.domain.event import Action, Episode, Event, Ignored, Item, Movie, Track
-from webhook.servers import Audience, CallMeter, Found, ServerItem
+from webhook.servers import Audience, CallMeter, Found, ServerItem, ServerReport
 from webhook.servers._http import JsonRow, ServerAddress, get_json, get_picture
 from webhook.servers._mediabrowser.listening import Listening
 from webhook.sources import _dto
@@ -87,6 +87,15 @@ class MediaBrowser:
     async def check(self) -> str:
         system = await self.system()
         return values.text(system.get("ServerName")) or self.label
+
+    async def report(self) -> ServerReport:
+        system = await self.system()
+        return ServerReport(
+            label=self.label,
+            name=values.text(system.get("ServerName")) or self.label,
+            version=values.text(system.get("Version")),
+            people=len(await self.named_users()),
+        )
 
     async def plays(self, since: datetime | None) -> AsyncIterator[Found]:
         """The plays of each user, one user after the other, the oldest first of each."""

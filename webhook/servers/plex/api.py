@@ -32,6 +32,9 @@ class NotFound(Dead):
 
 
 REFUSALS = {403: Forbidden, 404: NotFound}
+NO_ACCOUNT = "0"
+"""The account of what is played by nobody who is signed in."""
+
 ALERTS = "/:/eventsource/notifications"
 
 
@@ -115,12 +118,22 @@ class PlexApi:
             total = start + len(page) + (len(page) >= size)
         return page, total
 
-    async def owner_name(self) -> str | None:
-        """The name of the server's owner, as its history has it."""
+    async def account_names(self) -> dict[str, str]:
+        """The names of those who use the server, by account, as its history has them."""
         found = values.objects((await self.get("/accounts")).get("Account"))
-        return next(
-            (values.text(one.get("name")) for one in found if values.text(one.get("id")) == "1"), None
-        )
+        named = ((values.text(one.get("id")), values.text(one.get("name"))) for one in found)
+        return {account: name for account, name in named if account and name and account != NO_ACCOUNT}
+
+    async def version(self) -> str | None:
+        return values.text((await self.get("/identity")).get("version"))
+
+    async def hears_everybody(self) -> bool:
+        """True if the token may see who plays, which only the owner's may."""
+        try:
+            await self.sessions()
+        except Forbidden:
+            return False
+        return True
 
     async def history(self, account: str, item: str, since: int) -> list[Json]:
         """What an account has watched of an item since then, as the server recorded it."""

@@ -71,7 +71,7 @@ class Listening:
         """The user whose marks the token shows, as webhooks name them."""
         if self.user is not None:
             return {"title": self.user}
-        name = await self.api.owner_name()
+        name = (await self.api.account_names()).get(OWNER)
         return {"id": OWNER, "title": name or about.get("myPlexUsername")}
 
     async def threshold(self) -> int:

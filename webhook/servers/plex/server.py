@@ -12,7 +12,7 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import AsyncIterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, cast
 
@@ -23,10 +23,12 @@ from webhook.domain import values
 from webhook.domain.event import Action, Episode, Event, Ids, Item, Kind, Movie, Track
 from webhook.domain.guids import parse_guids
 from webhook.domain.items import same_item
-from webhook.servers import Audience, Found, ServerItem
+from webhook.domain.outcome import Dead
+from webhook.servers import Audience, Found, ServerItem, ServerReport
 from webhook.servers._http import Address, JsonRow, ServerAddress, remember_item
 from webhook.servers.plex.api import PlexApi
-from webhook.servers.plex.listening import Listening
+from webhook.servers.plex.listening import OWNER, Listening
+from webhook.settings import BY_ITSELF
 from webhook.sources import _plexlike
 
 if TYPE_CHECKING:
@@ -46,6 +48,10 @@ SEASON_PICTURES = ("parentThumb",)
 PICTURE_PATH = re.compile(r"/library/metadata/[0-9]+/(?:thumb|art)/[0-9]+")
 """A picture's address on its own server; no other place is asked for one."""
 
+NOT_THE_OWNERS = (
+    "Plex does not show this token who is playing. If it is not the token of the server's owner, set PLEX_USER "
+    "to the name of its person in Plex. If Plex has only just started, try again in a minute."
+)
 MAX_KEYS = 20
 """Keys that are tried to find a show."""
 
@@ -61,6 +67,9 @@ class Settings(BaseModel):
     )
     user: str | None = Field(
         None, description="Whose token it is, by the name shown in Plex, where it is not the server's owner's"
+    )
+    account_url: Address = Field(
+        "https://plex.tv", description="Where Plex accounts are signed in to", json_schema_extra=BY_ITSELF
     )
 
 
@@ -79,6 +88,12 @@ class ServerNames:
     accounts: Names
     players: Names
     libraries: Names
+    own: str | None = None
+    """The person whose token reads nobody's viewings but their own."""
+
+    def user(self, account: str | None) -> str | None:
+        own = self.own if account not in (None, OWNER) else None
+        return values.text(self.accounts.get(account or "")) or own
 
 
 class Plex:
@@ -105,17 +120,33 @@ class Plex:
             pms.close()
         return values.text(pms.friendlyName) or LABEL
 
+    async def report(self) -> ServerReport:
+        api, user = self.listening.api, self.listening.user
+        about = await api.get("/")
+        found = ServerReport(
+            label=LABEL,
+            name=values.text(about.get("friendlyName")) or LABEL,
+            version=await api.version(),
+            user=user,
+        )
+        if await api.hears_everybody():
+            return replace(found, user=None, people=len(await api.account_names()))
+        if user is None:
+            raise Dead(NOT_THE_OWNERS)
+        return found
+
     async def plays(self, since: datetime | None) -> AsyncIterator[Found]:
         """Everybody's viewings, oldest first; a page and its items at a time."""
         pms = await self.connect()
         try:
-            accounts, players, libraries = await asyncio.to_thread(pms.names)
+            (accounts, players, libraries), own = await self.names(pms)
             names = ServerNames(
                 server=values.text(pms.machineIdentifier),
                 server_name=values.text(pms.friendlyName),
                 accounts=accounts,
                 players=players,
                 libraries=libraries,
+                own=own,
             )
             async for entry, metadata in self.entries(pms, since):
                 found = read_play(names, entry, metadata)
@@ -123,6 +154,15 @@ class Plex:
                     yield found
         finally:
             pms.close()
+
+    async def names(self, pms: Pms) -> tuple[tuple[Names, Names, Names], str | None]:
+        """The names of accounts, players and libraries, and None; or the person who is not shown them."""
+        try:
+            return await asyncio.to_thread(pms.names), None
+        except Dead:
+            if self.listening.user is None:
+                raise
+            return ({}, {}, {}), self.listening.user
 
     async def entries(self, pms: Pms, since: datetime | None) -> AsyncIterator[tuple[JsonRow, JsonRow]]:
         """Each entry with the metadata of its item, where the server still has it; each item is asked for once."""
@@ -205,7 +245,7 @@ def read_play(names: ServerNames, entry: JsonRow, metadata: JsonRow) -> Found | 
         action=Action.WATCHED,
         item=item,
         at=at,
-        user=values.text(names.accounts.get(account or "")),
+        user=names.user(account),
         user_id=account,
         server=names.server,
         server_name=names.server_name,

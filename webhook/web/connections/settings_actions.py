@@ -19,7 +19,7 @@ from webhook.web.http.errors import Problem
 
 def is_fixed(service: Service, name: str) -> bool:
     """True if only the environment may set it, or already does, so that the browser cannot."""
-    return name in settings_store.ENVIRONMENT_ONLY or settings_store.is_set(service.given, name)
+    return settings_store.is_fixed(service.given, name)
 
 
 def current(service: Service, name: str) -> str:

@@ -136,11 +136,14 @@ def probe(service: Service, one: ServiceInfo, environ: Environ) -> Callable[[], 
         return f"{one.label} accepted these settings."
 
     async def by_check() -> str:
-        name = await cast(Checks | Server, built).check()
-        return "The key was accepted." if one.kind == "lookup" else f"Connected as {name}."
+        await cast(Checks, built).check()
+        return "The key was accepted."
+
+    async def by_report() -> str:
+        return await servers.describe_server(cast(Server, built))
 
     if one.kind in ("lookup", "server"):
-        return by_check
+        return by_check if one.kind == "lookup" else by_report
     by_device = one.kind == "tracker" and cast(Tracker, built).sign_in in ("device", "web")
     return by_code if by_device else accept_settings
 

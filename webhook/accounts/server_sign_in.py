@@ -1,0 +1,139 @@
+"""Connecting a media server: signed in to, asked who it is and whom it lets be heard, and only then stored.
+
+What a sign-in comes to is a change of settings: the server's address and a token for it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Mapping
+
+import httpx
+
+from webhook import servers, settings, trackers
+from webhook.domain.outcome import Dead, Retry, Undelivered
+from webhook.servers._finding import GREETERS, greet
+from webhook.servers.plex.account import AccountServer, PlexAccount, request_machine
+from webhook.settings import Environ, SettingsError
+from webhook.trackers import DeviceCode, SignInFailed, Tokens, plex
+
+CHECK_TIMEOUT = 30.0
+"""Seconds within which a server must say who it is."""
+
+NOWHERE = "http://localhost:32400"
+"""Stands where a code at plex.tv needs no server yet."""
+
+PORT = re.compile(r"(?<!:):[0-9]+$")
+
+Changes = Mapping[str, str | None]
+
+
+class PlexCode(plex.Plex):
+    """The sign-in at plex.tv by a code. Its token is the account's own, for no server in particular."""
+
+    async def request_tokens(self, code: DeviceCode) -> Tokens | None:
+        token = await self.request_account_token(code)
+        return None if token is None else {"token": token}
+
+
+def plex_code(environ: Environ, http: httpx.AsyncClient) -> PlexCode:
+    given = settings.read_settings(plex.Settings, "plex_", {**environ, "PLEX_URL": NOWHERE})
+    assert given is not None  # the address is there
+    return PlexCode(given, http)
+
+
+def complete_address(name: str, typed: str) -> str:
+    """The address as it was typed, with the scheme and the usual port where neither was."""
+    typed = typed.strip().rstrip("/")
+    if not typed or "://" in typed:
+        return typed
+    greeter = GREETERS.get(name)
+    port = "" if PORT.search(typed) or "/" in typed or greeter is None else f":{greeter.port}"
+    return f"http://{typed}{port}"
+
+
+async def find_plex_settings(
+    environ: Environ, http: httpx.AsyncClient, token: str, url: str | None
+) -> Changes:
+    """The settings for the server at this address, or for the account's only one; raises SignInFailed.
+
+    The owner's token is the account's own, with which plex.tv also gives those of the others; anybody else has one for
+    this server alone, and is named.
+    """
+    account = PlexAccount(http, account_address(environ), token)
+    try:
+        found = await account.servers()
+        url, server = await server_at(http, found, url) if url else await reachable_server(http, found)
+        user = None if server.owned else await account.user_name()
+    except Undelivered as error:
+        raise SignInFailed(error.reason) from error
+    return {"PLEX_URL": url, "PLEX_TOKEN": token if server.owned else server.token, "PLEX_USER": user}
+
+
+def account_address(environ: Environ) -> str:
+    field = servers.modules()["plex"].Settings.model_fields["account_url"]
+    return settings.value_of("PLEX_ACCOUNT_URL", environ) or str(field.default)
+
+
+async def server_at(
+    http: httpx.AsyncClient, found: list[AccountServer], url: str
+) -> tuple[str, AccountServer]:
+    """The account's server at an address."""
+    url = url.rstrip("/")
+    machine = await request_machine(http, url)
+    server = next((one for one in found if one.machine == machine), None)
+    if server is None:
+        raise SignInFailed(f"this Plex account has no access to the server at {url}")
+    return url, server
+
+
+async def reachable_server(http: httpx.AsyncClient, found: list[AccountServer]) -> tuple[str, AccountServer]:
+    """The account's own server, or the only one that it shares, at the first of its addresses that answers."""
+    mine = [one for one in found if one.owned] or found
+    if not mine:
+        raise SignInFailed("this Plex account has no server")
+    if len(mine) > 1:
+        names = ", ".join(one.name for one in mine)
+        raise SignInFailed(f"this Plex account has several servers ({names}). Enter the address of one")
+    (server,) = mine
+    greetings = await asyncio.gather(*(greet(GREETERS["plex"], http, one) for one in server.addresses))
+    for address, greeting in zip(server.addresses, greetings, strict=True):
+        if greeting is not None and greeting.server_id == server.machine:
+            return address, server
+    raise SignInFailed(
+        f"{server.name} cannot be reached from here at the addresses that plex.tv has. Enter its address"
+    )
+
+
+async def find_login_settings(
+    name: str, environ: Environ, http: httpx.AsyncClient, url: str, username: str, password: str
+) -> Changes:
+    """The settings by the sign-in of an administrator of a Jellyfin or an Emby; raises SignInFailed."""
+    module, prefix = trackers.modules()[name], name.upper()
+    given = settings.read_settings(module.Settings, f"{name}_", {**environ, f"{prefix}_URL": url})
+    tokens = await module.build(given, http).login(username, password)
+    changes = {f"{prefix}_URL": url, f"{prefix}_API_KEY": str(tokens["token"])}
+    try:
+        await check(name, {**environ, **changes}, http)
+    except Dead as error:
+        raise SignInFailed(
+            f"{username} is no administrator of {module.LABEL}, and would hear nobody else. Sign in as one, or make a key"
+        ) from error
+    return changes
+
+
+async def check(name: str, environ: Environ, http: httpx.AsyncClient) -> str:
+    """What a server says of itself with these settings, in words.
+
+    Raises SettingsError if they are invalid, Retry where it does not answer, and Dead where it refuses.
+    """
+    module = servers.modules()[name]
+    given = settings.read_settings(module.Settings, f"{name}_", environ)
+    if given is None:
+        raise SettingsError(f"{module.LABEL} is not set up")
+    try:
+        async with asyncio.timeout(CHECK_TIMEOUT):
+            return await servers.describe_server(module.build(given, http))
+    except TimeoutError as error:
+        raise Retry(f"{module.LABEL} did not answer within {CHECK_TIMEOUT:.0f} seconds") from error
