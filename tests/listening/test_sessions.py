@@ -96,15 +96,59 @@ def test_two_looks_in_one_second_are_one(server: Looks) -> None:
     assert server.actions == [START]
 
 
-def test_progress_is_told_once_a_minute_and_only_where_it_moves(server: Looks) -> None:
+def test_progress_is_told_once_a_minute_where_it_is_not_as_the_clock_has_it(server: Looks) -> None:
     for second in range(0, 181, 3):
-        server.look(second * SECOND, row(min(second, 130) * 1000))
+        server.look(second * SECOND, row(2 * min(second, 130) * 1000))
 
     assert [(step.action, step.position_ms) for step in server.steps] == [
         (START, 0),
-        (PROGRESS, 60_000),
         (PROGRESS, 120_000),
-        (PROGRESS, 130_000),
+        (PROGRESS, 240_000),
+        (PROGRESS, 260_000),
+    ]
+
+
+def test_what_plays_on_as_the_clock_does_is_told_every_five_minutes(server: Looks) -> None:
+    for second in range(0, 601, 3):
+        server.look(second * SECOND, row(second // 10 * 10_000))
+
+    assert [(step.action, step.position_ms) for step in server.steps] == [
+        (START, 0),
+        (PROGRESS, 300_000),
+        (PROGRESS, 600_000),
+    ]
+
+
+def test_a_client_that_is_gone_ended_when_it_moved_last(server: Looks) -> None:
+    """Trap 6: the server shows it for minutes more."""
+    for second in range(0, 400, 10):
+        server.look(second * SECOND, row(min(second, 120) * 1000))
+    server.look(401 * SECOND)
+    server.look(404 * SECOND)
+
+    stop = server.steps[-1]
+    assert (stop.action, stop.at - AT, stop.position_ms) == (STOP, 120 * SECOND, 120_000)
+
+
+def test_what_is_paused_for_long_ends_when_it_was_seen_last(server: Looks) -> None:
+    server.look(0 * SECOND, row(0))
+    for second in range(30, 400, 10):
+        server.look(second * SECOND, row(30_000, paused=True))
+    server.look(401 * SECOND)
+    server.look(404 * SECOND)
+
+    assert (server.steps[-1].action, server.steps[-1].at - AT) == (STOP, 390 * SECOND)
+
+
+def test_what_begins_again_after_it_ran_through_is_another_viewing(server: Looks) -> None:
+    for second in range(0, 1200, 10):
+        server.look(second * SECOND, row(second % 990 * 1000))
+
+    told = [(step.action, step.at - AT, step.position_ms) for step in server.steps if step.action != PROGRESS]
+    assert told == [
+        (START, 0 * SECOND, 0),
+        (STOP, 980 * SECOND, 980_000),
+        (START, 990 * SECOND, 0),
     ]
 
 
@@ -192,7 +236,7 @@ def test_a_position_beyond_the_end_or_none_leaves_the_last_one(server: Looks, po
 def test_what_plays_on_after_a_short_outage_is_the_same_viewing(server: Looks) -> None:
     server.look(0 * SECOND, row(0))
     server.viewings.leave()
-    server.look(2 * MINUTE, row(110_000))
+    server.look(2 * MINUTE, row(60_000))
 
     assert server.actions == [START, PROGRESS]
 

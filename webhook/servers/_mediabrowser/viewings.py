@@ -17,11 +17,20 @@ SETTLE = timedelta(seconds=5)
 """How long a state holds before another is told: players pause while they buffer and seek."""
 
 PROGRESS_INTERVAL = timedelta(minutes=1)
+STEADY_INTERVAL = timedelta(minutes=5)
+"""How often the position is told of what plays on as the clock does, which adds nothing to the one before."""
+
+STEADY_SLACK = timedelta(seconds=12)
+"""By how much a position may differ from the clock's: clients report theirs every ten seconds."""
+
 MISS_TIME = timedelta(seconds=2)
 """The least time between the first look that misses a session and the one that ends it."""
 
 STALE_TIME = timedelta(seconds=30)
 """How long the position of the item before may be shown for the next one of the same session."""
+
+STALL_TIME = timedelta(seconds=30)
+"""How long what plays may stand still; after that its client is gone, and it ended when it moved last."""
 
 MAX_GAP = timedelta(minutes=5)
 """The time without a look after which nothing of before is gone on with; a server ends a silent session then too."""
@@ -30,6 +39,8 @@ ENDED_TIME = timedelta(seconds=30)
 """How long after its end a viewing covers the item at the most, until its end was told."""
 
 MAX_PERCENT = 105
+RAN_THROUGH, BEGINS = 0.9, 0.1
+"""The parts of an item after which it ran through, and up to which it begins."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -54,16 +65,25 @@ class SessionViewing:
     progress_at: datetime | None = None
     progress_ms: int | None = None
     position_ms: int | None = None
+    moved_at: datetime | None = None
     missed_at: datetime | None = None
     stale_ms: int | None = None
     stale_until: datetime | None = None
 
     def see(self, playing: Playing, now: datetime) -> None:
         """Take in a look, and its position where that can be one of this item."""
-        self.playing, self.seen_at, self.missed_at = playing, now, None
         position = playing.position_ms
+        if playing.is_paused or position is None or position != self.playing.position_ms:
+            self.moved_at = now
+        self.playing, self.seen_at, self.missed_at = playing, now, None
         if position is not None and self.is_sane(position, now):
             self.position_ms = position
+
+    @property
+    def ended_at(self) -> datetime:
+        """When it was seen last; when it moved last where its server went on showing a client that was gone."""
+        is_stalled = self.moved_at is not None and self.seen_at - self.moved_at >= STALL_TIME
+        return self.moved_at if is_stalled and self.moved_at is not None else self.seen_at
 
     def is_sane(self, position_ms: int, now: datetime) -> bool:
         length = self.playing.duration_ms
@@ -74,6 +94,20 @@ class SessionViewing:
                 return False
             self.stale_ms = None
         return True
+
+    def is_over_again(self, playing: Playing) -> bool:
+        """True if the item begins again after it ran through, as where it is set to repeat."""
+        length, position = playing.duration_ms, playing.position_ms
+        if length is None or self.position_ms is None or position is None:
+            return False
+        return self.position_ms >= RAN_THROUGH * length and position <= BEGINS * length
+
+    def is_steady(self, now: datetime) -> bool:
+        """True if it is where the position that was told last and the clock say."""
+        if self.progress_at is None or self.progress_ms is None or self.position_ms is None:
+            return False
+        moved = timedelta(milliseconds=self.position_ms - self.progress_ms)
+        return abs(moved - (now - self.progress_at)) <= STEADY_SLACK
 
     def step(self, action: Action, at: datetime) -> Occurrence:
         return Occurrence(action=action, at=at, playing=self.playing, position_ms=self.position_ms)
@@ -99,6 +133,9 @@ class Viewings:
         steps, left = self.close_absent(playing, now)
         for one in playing:
             viewing = self._open.get(one.key)
+            if viewing is not None and viewing.is_over_again(one):
+                steps += self.end(viewing)
+                viewing = None
             if viewing is None:
                 viewing = self._open[one.key] = self.open(one, left.get((one.session, one.user_id)), now)
             viewing.see(one, now)
@@ -129,12 +166,12 @@ class Viewings:
         return steps, left
 
     def end(self, viewing: SessionViewing) -> list[Occurrence]:
-        """End a viewing when it was seen last; nothing is said of one that was never seen playing."""
+        """End a viewing; nothing is said of one that was never seen playing."""
         del self._open[viewing.playing.key]
         if viewing.told_at is None or not viewing.playing.is_tracked:
             return []
         self._ended[(viewing.playing.user_id, viewing.playing.item_id)] = viewing.seen_at
-        return [viewing.step(Action.STOP, viewing.seen_at)]
+        return [viewing.step(Action.STOP, viewing.ended_at)]
 
     def follow(self, viewing: SessionViewing, now: datetime) -> list[Occurrence]:
         """Follow a viewing that goes on."""
@@ -166,10 +203,11 @@ class Viewings:
         return [viewing.step(Action.PAUSE if viewing.is_paused else Action.RESUME, at)]
 
     def progress(self, viewing: SessionViewing, now: datetime) -> list[Occurrence]:
-        """Say how far it is, at most once a minute, and only where it has moved."""
+        """Say how far it is where it has moved: at most once a minute, less often while it plays on as the clock does."""
         assert viewing.progress_at is not None
         moved = viewing.position_ms is not None and viewing.position_ms != viewing.progress_ms
-        if not moved or now - viewing.progress_at < PROGRESS_INTERVAL:
+        interval = STEADY_INTERVAL if viewing.is_steady(now) else PROGRESS_INTERVAL
+        if not moved or now - viewing.progress_at < interval:
             return []
         viewing.progress_at, viewing.progress_ms = now, viewing.position_ms
         return [viewing.step(Action.PROGRESS, now)]
