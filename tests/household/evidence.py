@@ -82,12 +82,22 @@ class Evidence:
         run = (message for message in self.messages if since is None or message.act.ends >= since)
         return [message for message in run if decides(message, self.messages, self.viewing.title)]
 
+    @cached_property
+    def hints(self) -> list[Message]:
+        """The positions past the mark of an item of which nothing but another viewing told how long it is.
+
+        They may be taken for its end: where a pause was lost, a look at the end is told like a whole viewing.
+        """
+        mark = MARK[self.viewing.title.kind] * self.viewing.title.runtime
+        waypoints = (message for message in self.messages if message.shows in WAYPOINTS)
+        return [message for message in waypoints if self.measured and (message.position or 0) >= mark]
+
     def verdict(self, *, seen_before: bool, unfinished: bool) -> Must:
         """Whether it counts, if one was counted before, or the one before was left without a word of its end."""
         if self.watched_at is None:
             implausible = seen_before or self.viewing.title.kind is Kind.TRACK
             little = implausible and self.measured and not unfinished and self.is_modest
-            return Must.NOT if little or not self.decisive else Must.MAY
+            return Must.NOT if little or not (self.decisive or self.hints) else Must.MAY
         if not self.decisive:
             return Must.MAY
         if not seen_before:
@@ -136,7 +146,7 @@ class Evidence:
         if self.viewing.played > LITTLE:
             return False
         for messages in by_act(self.messages).values():
-            words = [message for message in messages if message in self.decisive]
+            words = [message for message in messages if message in (*self.decisive, *self.hints)]
             starts = [message.at for message in messages if message.shows is Shows.START]
             if words and (not starts or min(starts) > min(word.at for word in words)):
                 return False

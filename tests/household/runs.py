@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from tests.household.comparison import Fault, compare
+from tests.household.comparison import Fault, compare, compare_exactly
 from tests.household.house import House
 from tests.household.noise import QUIET, Noise
 from tests.household.senders import Message, Setup, Shows, messages
@@ -19,13 +19,17 @@ class Run:
     story: Story
     setup: Setup
     noise: Noise = QUIET
+    exact: bool = False
+    """Whether each viewing must count, for enough was heard of all of them."""
 
     def sent(self) -> list[Message]:
         return self.noise.over(messages(self.story, self.setup))
 
     def faults(self, house: House) -> list[Fault]:
         sent = self.sent()
-        return compare(self.story, sent, house.run(sent))
+        outcome = house.run(sent)
+        faults = compare(self.story, sent, outcome)
+        return faults + compare_exactly(self.story, outcome) if self.exact else faults
 
     def without(self, first: int, count: int) -> Run:
         acts = self.story.acts
@@ -85,6 +89,7 @@ TOLD = ("PlayedToCompletion", "Played", "SaveReason", "LastPlayedDate")
 def line(message: Message) -> str:
     body = message.body
     name = body.get("event") or body.get("NotificationType") or body.get("Event") or body.get("action")
+    name = name or "{action} by {by}".format(**body["listened"])
     metadata = body.get("Metadata") or {}
     known = {key: metadata[key] for key in ("viewOffset", "duration", "viewCount") if key in metadata}
     known |= {key: body[key] for key in TOLD if key in body}

@@ -14,6 +14,14 @@ from tests.household.runs import Run
 from tests.household.senders import Setup
 from tests.household.story import DEVICES, Story
 
+LISTENED_ONLY = Setup(plex=False, webhooks=False, listened=True)
+BESIDE = (
+    Setup(listened=True, progress=True),
+    Setup(listened=True, synced=True, tautulli=True, jellyfin="nameless"),
+    Setup(listened=True, saved_only=True, own_address="cleo", kodi=True),
+)
+"""Households that are listened to and send webhooks as well."""
+
 SETUPS = (
     Setup(),
     Setup(tautulli=True, jellyfin="template"),
@@ -23,11 +31,12 @@ SETUPS = (
     Setup(saved_only=True, kodi=True),
     Setup(ahead=40, tautulli=True, own_address="cleo"),
     Setup(synced=True, kodi=True, progress=True, jellyfin="nameless"),
-    Setup(plex=False, listened=True),
+    LISTENED_ONLY,
     Setup(listened=True, synced=True),
     Setup(listened=True, tautulli=True, kodi=True, ahead=40),
 )
 TROUBLE = (Noise(lost=0.15), Noise(doubled=0.2, late=0.2), Noise(lost=0.08, doubled=0.05, late=0.05))
+LOST_WEBHOOKS = Noise(lost=0.3, doubled=0.1, late=0.1, webhooks_only=True)
 
 
 def stories(habits: Collection[Habit], titles: Collection[Title] = EVERYTHING) -> st.SearchStrategy[Story]:

@@ -296,3 +296,35 @@ def test_the_next_sitting_may_be_taken_for_the_end_of_one_whose_words_were_lost(
     peek = "day 2 20:00:00 anna plays Sparrow Street 1x01 on plex tv: 0:00-0:03, 20:30-22:00, stop"
 
     assert judged(f"{PAST_THE_END}\n{peek}", ("media.scrobble 0",)) == [Must.MAY, Must.MAY]
+
+
+TEN = "day 4 20:00:00 cleo plays Ten Minutes (2001) on plex tv: 0:00-9:31, stop"
+TEN_LOOK = (
+    "day 6 19:20:00 cleo plays Ten Minutes (2001) on emby kitchen: 9:07-9:12, rest 30:00, 9:12-10:00, stop"
+)
+TEN_AGAIN = (
+    "day 6 19:20:00 cleo plays Ten Minutes (2001) on emby kitchen: 0:00-9:12, rest 20:53, 9:12-10:00, stop"
+)
+
+
+def without_pause(story: str) -> list[Message]:
+    """What Emby tells of the last act, up to where it goes on; the pause and all after it was lost."""
+    told = messages(Story(read(story).acts[-1:]), Setup())
+    return [message for message in told if message.shows in (Shows.START, Shows.ON)]
+
+
+def test_a_look_at_the_end_whose_pause_was_lost_is_told_just_like_a_rewatch() -> None:
+    """No rule can tell the two apart, so it may count; where the pause arrived it must not."""
+    looked, again = without_pause(TEN_LOOK), without_pause(TEN_AGAIN)
+    assert [(message.at, message.body) for message in looked] == [
+        (message.at, message.body) for message in again
+    ]
+    acts = read(f"{TEN}\n{TEN_LOOK}").acts
+    (viewings,) = Diary(acts).viewings.values()
+    before = messages(Story(acts[:1]), Setup(tautulli=True))
+    assert [one.must for one in expect(viewings, [*before, *looked], None).viewings] == [Must.COUNT, Must.MAY]
+
+    whole = messages(Story(acts), Setup(tautulli=True))
+    heard = [message for message in whole if message.shows not in (Shows.FINISH, Shows.NOTHING)]
+    heard = [message for message in heard if message in before or message.act is acts[1]]
+    assert expect(viewings, [*before, *heard], None).viewings[-1].must is Must.NOT

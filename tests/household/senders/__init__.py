@@ -56,7 +56,8 @@ class Message:
 class Setup:
     """How the household's servers are set up.
 
-    `listened` says that the Plex server is listened to, `plex` that it sends webhooks.
+    `listened` says that the servers are listened to, `plex` that the Plex server sends webhooks, `webhooks` that
+    the Jellyfin and the Emby do.
     `ahead` is by how many seconds their clocks are wrong; `own_address` whose Emby posts to an address of that
     person, and names nobody; `saved_only` that Jellyfin's plugin sends nothing but what it saves; `kodi` that the
     television plays Plex by PlexKodiConnect; `scrobbles_only` that a relay keeps back what else Plex reports; `synced` that a tool marks in Jellyfin what was watched on Plex.
@@ -64,6 +65,7 @@ class Setup:
 
     plex: bool = True
     listened: bool = False
+    webhooks: bool = True
     tautulli: bool = False
     jellyfin: str = (
         "properties"  # or the plugin's "template", or one that is "nameless": without the server's id
@@ -99,6 +101,7 @@ class Sender(Protocol):
 def messages(story: Story, setup: Setup) -> list[Message]:
     """All that arrives of the story, in the order in which it does."""
     from tests.household.senders.plex_live import LivePlex
+    from tests.household.senders.sessions_live import Live
 
     found: list[Message] = []
     servers = senders(setup)
@@ -109,6 +112,9 @@ def messages(story: Story, setup: Setup) -> list[Message]:
         server = act.server
         for sender in servers[server]:
             found += sender.sat(act) if isinstance(act, Sitting) else sender.ticked(act)
+    for sender in (*servers["jellyfin"], *servers["emby"]):
+        if isinstance(sender, Live):
+            found += sender.heard()
     return in_order(found)
 
 
@@ -122,13 +128,15 @@ def senders(setup: Setup) -> Mapping[str, list[Sender]]:
     from tests.household.senders.jellyfin import JellyfinServer
     from tests.household.senders.plex import PlexServer
     from tests.household.senders.plex_live import LivePlex
+    from tests.household.senders.sessions_live import LiveEmby, LiveJellyfin
     from tests.household.senders.tautulli import Tautulli
 
-    jellyfin = JellyfinServer(setup)
+    jellyfin = LiveJellyfin(setup) if setup.listened else JellyfinServer(setup)
+    emby = LiveEmby(setup) if setup.listened else EmbyServer(setup)
     server = LivePlex if setup.listened else PlexServer
     plex: list[Sender] = [server(setup, jellyfin if setup.synced else None)]
     if not setup.plex and not setup.listened:
         plex.clear()
     if setup.tautulli:
         plex.append(Tautulli(setup))
-    return {"plex": plex, "jellyfin": [jellyfin], "emby": [EmbyServer(setup)]}
+    return {"plex": plex, "jellyfin": [jellyfin], "emby": [emby]}
