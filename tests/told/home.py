@@ -77,6 +77,11 @@ class Home(House):
     def list_servers(self) -> None:
         self.run(self.service.server_lists.run_once())
 
+    def drain(self) -> None:
+        """Deliver until nothing waits."""
+        while self.deliveries("waiting"):
+            self.delivered()
+
     def end(self) -> None:
         self.close()
         for door in self.doors:

@@ -5,14 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import insert, select
 
 from tests.fakes._server import Server
 from tests.fakes.jellyfin import Jellyfin
 from tests.trackers._adapters import ADAPTERS
 from tests.web.conftest import Household, Open
 from tests.web.test_connections import SECRET, post, read
-from webhook.storage.tables import account
+from webhook import clock
+from webhook.domain.copies import NUMBERS_DIFFER
+from webhook.domain.event import Episode, item_to_json
+from webhook.storage.tables import account, delivery
 
 SETTINGS = {"JELLYFIN_API_KEY": SECRET}
 
@@ -57,3 +60,26 @@ def test_a_wrong_password_is_said_and_nothing_is_kept(opened: Open, jellyfin: Se
 
 def test_a_server_that_is_not_set_up_offers_no_sign_in(home: Household) -> None:
     assert "Watched here is watched there" not in read(home.browser(), "/connections/jellyfin")
+
+
+def test_what_a_server_is_unsure_about_is_held_for_its_person(opened: Open, jellyfin: Server) -> None:
+    home = opened(JELLYFIN_URL=jellyfin.url, **SETTINGS)
+    browser = home.browser()
+    post(browser, "/connections/jellyfin/sign-in", username="anna", password="secret")
+    account_id = home.do(
+        lambda connection: connection.execute(
+            select(account.c.id).where(account.c.tracker == "jellyfin")
+        ).scalar_one()
+    )
+    unsure = {
+        "account_id": account_id, "key": "watched:1", "action": "watched", "mark": True, "happened_at": clock.now(),
+        "item": item_to_json(Episode(show="Coal Harbour", season=1, number=3)), "details": {}, "state": "unmatched",
+        "reason": NUMBERS_DIFFER, "attempts": 1, "created_at": clock.now(),
+    }  # fmt: skip
+    home.do(lambda connection: connection.execute(insert(delivery), unsure))
+
+    text = read(browser, "/needs-you")
+
+    assert "Held for you" in text
+    assert "What is this?" not in text
+    assert "has another episode under the same numbers" in text

@@ -33,6 +33,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     ),
     "unmatched": ("matches", "List items that could not be identified, with suggestions."),
     "match": ("matches", "Identify an item; for an episode, its whole show."),
+    "held": ("held", "List marks by hand that came in a flood, and decide whose they are."),
     "import": ("transfer", "Import history from a file, a media server or a tracker."),
     "export": (
         "transfer",

@@ -191,6 +191,7 @@ class Event:
     recorded: bool = False  # read from a past record, not reported live
     undated: bool = False  # a mark whose date its server does not keep: `at` is only when it was noticed
     home_video: bool = False
+    together: int = 1  # how many changes of its kind the server reported at once
 
     @property
     def percent(self) -> float | None:
@@ -239,6 +240,13 @@ REASONS: Mapping[str, str] = texts(
         "home_video": "Home videos are not told to trackers.",
         "no_rating": "A rating event without a rating.",
         "not_completed": "Not watched to the end.",
+        "held_marks": "More marks by hand came within a minute than a person sets. They are held until you say whether "
+        "they are yours.",
+        "held_unmarks": "More marks were taken back within a minute than a person takes back. They are held until you "
+        "say whether that was you.",
+        "marked_back": "It was held, and the server then reported the opposite.",
+        "held_already": "The same mark is held already.",
+        "not_mine": "You said that this was not your doing.",
         "person_removed": "Whoever had signed in to say so was removed since.",
     }
 )
@@ -262,7 +270,7 @@ def event_to_json(event: Event) -> dict[str, Any]:
     described: dict[str, Any] = {}
     for entry in fields(event):
         value = getattr(event, entry.name)
-        if value is not None and value is not False:
+        if value is not None and value is not False and value != entry.default:
             described[entry.name] = value.isoformat() if isinstance(value, datetime) else value
     return {**described, "item": item_to_json(event.item)}
 

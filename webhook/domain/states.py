@@ -11,6 +11,18 @@ class WebhookState(StrEnum):
     IGNORED = "ignored"
     UNCLAIMED = "unclaimed"
     QUARANTINED = "quarantined"
+    HELD = "held"
+
+
+class HandMarkState(StrEnum):
+    """What became of a mark by hand that a media server reported."""
+
+    PASSED = "passed"
+    HELD = "held"
+    ACCEPTED = "accepted"
+    IGNORED = "ignored"
+    CANCELLED = "cancelled"
+    REPEATED = "repeated"
 
 
 class DeliveryState(StrEnum):

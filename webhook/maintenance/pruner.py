@@ -30,7 +30,12 @@ ID_WINDOW = 1000  # rows scanned per query
 PRUNE_BATCH_SIZE = 200  # rows changed per commit
 BATCH_PAUSE = 0.02  # pause between two batches, so that webhooks go first
 
-UNINTERPRETED = (WebhookState.RECEIVED, WebhookState.UNCLAIMED, WebhookState.QUARANTINED)
+UNINTERPRETED = (
+    WebhookState.RECEIVED,
+    WebhookState.UNCLAIMED,
+    WebhookState.QUARANTINED,
+    WebhookState.HELD,
+)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

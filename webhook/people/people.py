@@ -8,10 +8,11 @@ from datetime import datetime
 import orjson
 from sqlalchemy import Connection, Text, delete, func, insert, select, type_coerce, update
 
+from webhook.domain.states import WebhookState
 from webhook.people.ownership import lock_ownership
 from webhook.storage.db import fresh_ids
 from webhook.storage.rows import fetch_first
-from webhook.storage.tables import PersonRow, note, person, webhook
+from webhook.storage.tables import PersonRow, hand_mark, note, person, webhook
 
 FIRST_PERSON = "me"
 """The name of the first person, until somebody changes it."""
@@ -91,8 +92,16 @@ def remove_person(connection: Connection, row: PersonRow) -> None:
     last = max(row.id, highest_removed_id(connection))
     connection.execute(delete(note).where(note.c.name == LAST_REMOVED_NOTE))
     connection.execute(insert(note), {"name": LAST_REMOVED_NOTE, "value": last})
+    requeue_holds(connection, row.id)
     remember_claims(connection)  # what came by a token or a user of theirs must not pass to the first person
     connection.execute(delete(person).where(person.c.id == row.id))
+
+
+def requeue_holds(connection: Connection, person_id: int) -> None:
+    """Queue the marks that are held for somebody who is removed: they wait for a claim then, like all of theirs."""
+    theirs = select(hand_mark.c.webhook_id).where(hand_mark.c.person_id == person_id)
+    held = (webhook.c.state == WebhookState.HELD, webhook.c.id.in_(theirs))
+    connection.execute(update(webhook).where(*held).values(state=WebhookState.RECEIVED, reason=None))
 
 
 def highest_removed_id(connection: Connection) -> int:

@@ -26,6 +26,7 @@ from webhook.history import library, plays, seasons
 from webhook.history.play_store import get_play
 from webhook.people import identities
 from webhook.people.ownership import lock_ownership
+from webhook.pipeline.brake import find_hold
 from webhook.pipeline.conflicts import ConflictReader
 from webhook.pipeline.echoes import echo_reason, find_echo
 from webhook.pipeline.parsed import Parsed, Verdict
@@ -40,6 +41,7 @@ from webhook.pipeline.planning import (
 from webhook.pipeline.shared_reads import Capabilities, SharedReads
 from webhook.pipeline.turns import Turns, Window
 from webhook.queues import leases, outbox
+from webhook.queues.hand_marks import HELD_REASONS
 from webhook.queues.inbox import event_origin, event_person_id
 from webhook.storage.db import Database, Unavailable
 from webhook.storage.prepared import Prepared, TransactionLost, savepoint
@@ -213,6 +215,8 @@ class Interpreter:
         if owner.person_id is None:
             state = WebhookState.IGNORED if owner.ignored else WebhookState.UNCLAIMED
             return Verdict(state, owner.reason, [event_json(event) for event in read], owner.identity_id)
+        if (held := self.find_hold(row, read, owner, reads, now)) is not None:
+            return held
         if seasons.is_whole(read[0]):
             entry = self.keep_episodes(row, read[0], owner.person_id, reads)
             return Verdict(WebhookState.INTERPRETED, None, [entry], owner.identity_id)
@@ -236,6 +240,26 @@ class Interpreter:
         if stops and all(stops):
             return Verdict(WebhookState.IGNORED, stops[0], events, owner.identity_id)
         return Verdict(WebhookState.INTERPRETED, None, events, owner.identity_id)
+
+    def find_hold(
+        self,
+        row: WebhookRow,
+        read: list[Event],
+        owner: identities.Ownership,
+        reads: SharedReads,
+        now: datetime,
+    ) -> Verdict | None:
+        """The verdict on a mark by hand that is not acted on, as it came in a flood."""
+        viewer = reads.person(owner.person_id or 0)
+        if viewer is None:
+            return None
+        context = Context(reads.connection, row.id, row.source, viewer.id, (), now)
+        reason = find_hold(context, row, read[0], viewer)
+        if reason is None:
+            return None
+        entries = [{**event_json(event), "person": viewer.name, "stopped": reason} for event in read]
+        state = WebhookState.HELD if reason in HELD_REASONS else WebhookState.IGNORED
+        return Verdict(state, reason, entries, owner.identity_id)
 
     def keep_episodes(
         self, row: WebhookRow, event: Event, person_id: int, reads: SharedReads

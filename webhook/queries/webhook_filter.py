@@ -20,7 +20,7 @@ OUTCOMES = texts({"needs_you": "needs you", "failed": "failed", "waiting": "wait
 """What may have become of a webhook that is not all well, in words."""
 
 STATES_OF_OUTCOME: dict[str, tuple[WebhookState, ...]] = {
-    "needs_you": (WebhookState.UNCLAIMED, WebhookState.QUARANTINED),
+    "needs_you": (WebhookState.UNCLAIMED, WebhookState.QUARANTINED, WebhookState.HELD),
     "failed": (),
     "waiting": (WebhookState.RECEIVED,),
 }

@@ -21,7 +21,8 @@ KEY = "listened"
 class Statement:
     """One action that a server told of, and what it said, in its own words.
 
-    `by` is how it was told: by an alert, by a list of sessions, or by a poll of the library.
+    `by` is how it was told: by an alert, by a list of sessions, or by a poll of the library. `together` is how many
+    changes of its kind were found at once.
     """
 
     action: Action
@@ -30,6 +31,7 @@ class Statement:
     said: Mapping[str, Any]
     position_ms: int | None = None
     manual: bool = False
+    together: int = 1
 
     def to_json(self) -> dict[str, Any]:
         """The statement as the body of a webhook."""
@@ -38,6 +40,8 @@ class Statement:
             told["position_ms"] = self.position_ms
         if self.manual:
             told["manual"] = True
+        if self.together > 1:
+            told["together"] = self.together
         return {KEY: told, **self.said}
 
 
@@ -57,4 +61,5 @@ def read_statement(payload: Mapping[str, Any], received_at: datetime) -> Stateme
         said={name: value for name, value in payload.items() if name != KEY},
         position_ms=values.position(told.get("position_ms")),
         manual=told.get("manual") is True,
+        together=values.position(told.get("together")) or 1,
     )

@@ -53,6 +53,7 @@ def read_event(statement: Statement, item: Item) -> Event:
         completed=read_completion(data) if is_over else None,
         manual=statement.manual,
         undated=statement.manual and statement.action is Action.WATCHED and marked_at is None,
+        together=statement.together,
     )
 
 

@@ -47,7 +47,10 @@ def events_of(statement: Statement) -> list[Event] | Ignored:
     events = _plexlike.read_events(as_sent, statement.action, statement.at)
     if isinstance(events, Ignored):
         return events
-    return [replace(event, at=statement.at, manual=statement.manual) for event in events]
+    return [
+        replace(event, at=statement.at, manual=statement.manual, together=statement.together)
+        for event in events
+    ]
 
 
 LABEL = "Plex"

@@ -74,6 +74,7 @@ WEBHOOK_STATES = texts(
         "ignored": "ignored",
         "unclaimed": "not claimed",
         "quarantined": "unreadable",
+        "held": "held for you",
     }
 )
 """The states of a webhook in words."""

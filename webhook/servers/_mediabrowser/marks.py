@@ -14,9 +14,6 @@ from typing import Any
 from webhook.domain import values
 from webhook.servers._http import JsonRow
 
-MAX_TAKEN_BACK = 5
-"""Marks taken back at a time; where more are gone it is rather the library that changed, and nothing is taken back."""
-
 SLACK = 1000
 """Milliseconds by which a date may differ and still be the same."""
 

@@ -18,7 +18,6 @@ from webhook.domain.outcome import Dead, Retry, Undelivered
 from webhook.servers import Audience
 from webhook.servers._http import JsonRow
 from webhook.servers._mediabrowser.marks import (
-    MAX_TAKEN_BACK,
     UserMarks,
     data_of,
     find_leavers,
@@ -43,6 +42,9 @@ PAGE_SIZE, WHOLE_PAGE_SIZE, MAX_NEWEST_PAGES = 50, 500, 20
 KEYS_PER_CALL = 100
 MARK_AGE = timedelta(minutes=10)
 """The age of a date that is that of the mark itself; an older one was kept from before, or is a tool's."""
+
+TAKEN_BACK = (Action.UNWATCHED, Action.UNFAVOURITE)
+"""Of these it is said how many came at once, since it may rather be the library that changed."""
 
 PLAYED = {"Filters": "IsPlayed", "IncludeItemTypes": "Movie,Episode"}
 FAVOURITES = {"Filters": "IsFavorite", "IncludeItemTypes": "Movie,Series,Episode"}
@@ -174,9 +176,9 @@ class MarksPoller:
         rows = await self.read_whole(user, PLAYED)
         await self.say_marks(user, marks, rows)
         await self.say_ratings(user, marks, rows)
-        for row in await self.hold_back(
-            user, Action.UNWATCHED, await self.look_up_unmarks(user, marks, rows)
-        ):
+        unmarked = await self.look_up_unmarks(user, marks, rows)
+        await self.say(user, Action.UNWATCHED, unmarked)
+        for row in unmarked:
             marks.played.pop(str(item_key(row)), None)
         await self.compare_favourites(user, marks)
 
@@ -203,9 +205,8 @@ class MarksPoller:
         await self.say(user, Action.FAVOURITE, [row for row in rows if item_key(row) not in known])
         left = await self.find_items(user, find_leavers(marks.favourites, rows))
         gone = [row for row in left.values() if not is_favourite(row)]
-        said = await self.hold_back(user, Action.UNFAVOURITE, gone)
-        held = [row for row in gone if row not in said]
-        marks.favourites = keys_of([*rows, *held])
+        await self.say(user, Action.UNFAVOURITE, gone)
+        marks.favourites = keys_of(rows)
 
     # --- what is said
 
@@ -222,20 +223,6 @@ class MarksPoller:
         await self.say(user, Action.UNRATE, marks.find_unrates(rows))
         marks.learn_ratings(rows)
 
-    async def hold_back(self, user: JsonRow, action: Action, rows: Sequence[JsonRow]) -> Sequence[JsonRow]:
-        """Say what was taken back, unless it is too much to be a person's doing; returns what was said."""
-        if len(rows) > MAX_TAKEN_BACK:
-            log.warning(
-                "Many marks are gone from a server at once; they are left as they are here.",
-                action="unmarks_held",
-                user=user.get("Name"),
-                what=action.value,
-                items=len(rows),
-            )
-            return []
-        await self.say(user, action, rows)
-        return rows
-
     async def say(self, user: JsonRow, action: Action, rows: Sequence[JsonRow]) -> None:
         series = await self.find_series(user, rows)
         for row in reversed(rows):
@@ -243,8 +230,10 @@ class MarksPoller:
             said |= {"user_data": pick(data_of(row), USER_DATA_FIELDS)}
             found = series.get(values.hex_id(row.get("SeriesId")) or "")
             said |= {"series": pick(found, SERIES_FIELDS)} if found else {}
-            at = date_of(action, row)
-            await self.audience.keep(Statement(action=action, at=at, by="poll", said=said, manual=True))
+            at, together = date_of(action, row), len(rows) if action in TAKEN_BACK else 1
+            await self.audience.keep(
+                Statement(action=action, at=at, by="poll", said=said, manual=True, together=together)
+            )
 
     async def find_series(self, user: JsonRow, rows: Iterable[JsonRow]) -> dict[str, JsonRow]:
         keys = {values.hex_id(row.get("SeriesId")): None for row in rows}

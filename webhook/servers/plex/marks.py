@@ -14,9 +14,6 @@ from typing import Any
 from webhook.domain import values
 from webhook.servers.plex.api import Json
 
-MAX_UNMARKS = 5
-"""Marks taken back at a time; where more are gone it is rather the library that changed, and nothing is taken back."""
-
 
 @dataclass(kw_only=True, slots=True)
 class Known:

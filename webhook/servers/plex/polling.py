@@ -16,7 +16,7 @@ from webhook.domain.event import Action
 from webhook.domain.outcome import Retry, Undelivered
 from webhook.servers import Audience
 from webhook.servers.plex.api import Json, PlexApi
-from webhook.servers.plex.marks import MAX_UNMARKS, Known, second_of, take_newest
+from webhook.servers.plex.marks import Known, second_of, take_newest
 from webhook.servers.plex.viewings import ITEM_FIELDS, pick
 from webhook.sources._listened import Statement
 
@@ -181,21 +181,13 @@ class Poller:
         known.learn(whole)
 
     async def take_back(self, section: Section, known: Known, gone: Sequence[str]) -> None:
-        """Say of items that they are no longer watched, each looked up by itself; of many at once nothing is said."""
+        """Say of items that they are no longer watched, each looked up by itself, and how many are at once."""
         there = await self.find_items(gone)
         unmarked = [key for key in gone if key in there and not values.ordinal(there[key].get("viewCount"))]
         for key in set(gone) - there.keys():
             known.forget(key)  # the server no longer has it
-        if len(unmarked) > MAX_UNMARKS:
-            log.warning(
-                "Many items are no longer watched on Plex at once; their marks here are left as they are.",
-                action="unmarks_held",
-                library=section.title,
-                items=len(unmarked),
-            )
-            return
         for key in unmarked:
-            await self.say(section, Action.UNWATCHED, there[key], None)
+            await self.say(section, Action.UNWATCHED, there[key], None, together=len(unmarked))
             known.forget(key)
 
     async def describe(self, rows: Sequence[Json]) -> list[Json]:
@@ -217,9 +209,13 @@ class Poller:
             is_played = self.covers(str(row["ratingKey"]))
             await self.say(section, Action.WATCHED, row, row.get(VIEWED), manual=not is_played)
 
-    async def say(self, section: Section, action: Action, row: Json, at: Any, *, manual: bool = True) -> None:
+    async def say(
+        self, section: Section, action: Action, row: Json, at: Any, *, manual: bool = True, together: int = 1
+    ) -> None:
         now = clock.now()
         item = {**pick(row, (*ITEM_FIELDS, "viewCount", "userRating")), "librarySectionTitle": section.title}
         said = {"server": self.server, "user": self.user, "item": item}
         when = min(values.moment(at) or now, now)
-        await self.audience.keep(Statement(action=action, at=when, by="poll", said=said, manual=manual))
+        await self.audience.keep(
+            Statement(action=action, at=when, by="poll", said=said, manual=manual, together=together)
+        )

@@ -79,9 +79,11 @@ from webhook.storage.tables.queues import (
 )
 from webhook.storage.tables.servers import (
     ExpectationRow,
+    HandMarkRow,
     ServerItemKeyRow,
     ServerItemRow,
     expectation,
+    hand_mark,
     server_item,
     server_item_key,
 )
@@ -98,6 +100,7 @@ __all__ = [
     "EpisodeListRow",
     "ExpectationRow",
     "FollowRow",
+    "HandMarkRow",
     "HouseholdRow",
     "IdentityRow",
     "ItemIdRow",
@@ -132,6 +135,7 @@ __all__ = [
     "episode_list",
     "expectation",
     "follow",
+    "hand_mark",
     "household",
     "identity",
     "item",

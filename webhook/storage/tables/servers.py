@@ -1,4 +1,4 @@
-"""Media servers that are told: what each has, as it was listed last, and what it will report of what it was told."""
+"""Media servers: what each has, what it will report of what it was told, and the marks by hand that it reported."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from sqlalchemy import Index
 from sqlmodel import Field
 
 from webhook.storage.json_shapes import ItemJson
-from webhook.storage.tables.base import TableRow, id_field, table_of
+from webhook.storage.tables.base import TableRow, id_field, partial_index, table_of
 from webhook.storage.types import Id, JsonText, Utc
 
 
@@ -55,6 +55,28 @@ class ExpectationRow(TableRow, table=True):
     until: datetime = Field(sa_type=Utc)
 
 
+class HandMarkRow(TableRow, table=True):
+    """A mark by hand that a media server reported, and whether it is held until its person decides."""
+
+    __tablename__ = "hand_mark"
+    __table_args__ = (
+        Index("ix_hand_mark_at", "person_id", "server", "action", "at"),
+        partial_index("ix_hand_mark_held", "person_id", "webhook_id", where="state = 'held'"),
+        {"comment": __doc__},
+    )
+
+    webhook_id: int = Field(primary_key=True, foreign_key="webhook.id", ondelete="CASCADE", sa_type=Id)
+    person_id: int = Field(foreign_key="person.id", ondelete="CASCADE", sa_type=Id)
+    server: str = Field(max_length=200)
+    server_name: str | None = Field(default=None, max_length=200)
+    source: str = Field(max_length=32)
+    action: str = Field(max_length=16)
+    subject: str = Field(max_length=300)
+    at: datetime = Field(sa_type=Utc)
+    state: str = Field(max_length=16)
+
+
 server_item = table_of(ServerItemRow)
 server_item_key = table_of(ServerItemKeyRow)
 expectation = table_of(ExpectationRow)
+hand_mark = table_of(HandMarkRow)

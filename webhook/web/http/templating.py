@@ -39,6 +39,7 @@ TONES = {
     "waiting": "wait",
     "paused": "wait",
     "unclaimed": "warn",
+    "held": "warn",
     "unmatched": "warn",
     "parked": "warn",
     "quarantined": "bad",

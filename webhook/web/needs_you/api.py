@@ -25,6 +25,7 @@ from webhook.web import actions, visible
 from webhook.web.http.api import found_or, list_of
 from webhook.web.http.errors import Problem
 from webhook.web.http.operations import Call, Operation
+from webhook.web.needs_you import held
 from webhook.web.needs_you import queries as needs
 from webhook.web.needs_you.models import (
     DismissedImport,
@@ -67,6 +68,7 @@ async def get_needs(call: Call[None, None]) -> NeedsYou:
             "limited": waits.limited,
             "dead": waits.dead,
             "silent": waits.silent,
+            "held": waits.held,
         }
 
     return await call.read(read)
@@ -177,6 +179,7 @@ async def search_titles(service: Service, kind: str, title: str, year: int | Non
 
 
 OPERATIONS: tuple[Operation[Any, Any], ...] = (
+    *held.OPERATIONS,
     Operation("GET", "/needs-you", get_needs, Scope.READ),
     Operation("GET", "/unmatched", list_open_matches, Scope.READ, query=UnmatchedQuery),
     Operation("POST", "/unmatched/{id}/match", match_delivery, Scope.HISTORY_WRITE, body=Match),

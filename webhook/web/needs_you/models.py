@@ -10,6 +10,7 @@ from typing_extensions import TypedDict
 from webhook.domain import guids
 from webhook.domain.event import Ids
 from webhook.queries.deliveries import DeliveryJson, DeliveryTraceJson
+from webhook.queries.held import HeldJson
 from webhook.queries.people import AccountJson, UnclaimedJson
 from webhook.queries.senders import SilentServerJson
 from webhook.storage.json_fields import ANY_OBJECT, Count, Time
@@ -47,6 +48,7 @@ class NeedsYou(TypedDict):
     limited: list[Annotated[LimitedAccountJson, ANY_OBJECT]]
     dead: list[Annotated[DeliveryJson, ANY_OBJECT]]
     silent: list[Annotated[SilentServerJson, ANY_OBJECT]]
+    held: list[Annotated[HeldJson, ANY_OBJECT]]
 
 
 class UnmatchedQuery(PersonQuery, Paging):
@@ -154,6 +156,21 @@ class Ignored(TypedDict):
     identity: str
     ignored: bool
     identities: int
+
+
+class HeldMarks(Body):
+    """Which marks are decided: as `GET /held` lists them; `until` leaves out what came since."""
+
+    person: Text
+    source: Text
+    server: Text
+    action: Literal["watched", "unwatched", "unfavourite"]
+    until: Annotated[int | None, Field(ge=1)] = None
+
+
+class DecidedMarks(TypedDict):
+    action: str
+    marks: int
 
 
 class Server(Body):

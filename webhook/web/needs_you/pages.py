@@ -12,16 +12,18 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from webhook import clock
-from webhook.queues import parking
+from webhook.accounts.accounts import is_media_server
+from webhook.queues import hand_marks, parking
 from webhook.web import actions as changes
 from webhook.web import visible
 from webhook.web.http.errors import Problem
 from webhook.web.http.models import validate
 from webhook.web.http.page import Page
 from webhook.web.http.params import Params, id_of, whole
+from webhook.web.needs_you import held
 from webhook.web.needs_you import queries as needs
 from webhook.web.needs_you.api import search_titles
-from webhook.web.needs_you.models import Choice, Match, SearchForm
+from webhook.web.needs_you.models import Choice, HeldMarks, Match, SearchForm
 from webhook.web.visible import Visitor
 
 NAMESPACES = {"tvdb": "TheTVDB", "tmdb": "TMDB", "imdb": "IMDb", "trakt": "Trakt"}
@@ -42,6 +44,7 @@ class NeedsYou(Page):
             Route(f"{LIST}/claim", self.change(self.claim), methods=["POST"]),
             Route(f"{LIST}/heed", self.change(self.unignore, owner=True), methods=["POST"]),
             Route(f"{LIST}/silence", self.change(self.dismiss_silence, owner=True), methods=["POST"]),
+            Route(f"{LIST}/held", self.change(self.decide_holds), methods=["POST"]),
             Route(f"{LIST}/retry", self.change(self.retry_all), methods=["POST"]),
             Route("/deliveries/{id}/dismiss", self.change(self.dismiss), methods=["POST"]),
             Route("/deliveries/dismiss", self.change(self.dismiss_all), methods=["POST"]),
@@ -56,6 +59,7 @@ class NeedsYou(Page):
             waits = needs.find_needs(connection, visitor, now, days)
             return {
                 "needs": waits,
+                "servers": [name for name, one in self.service.trackers.items() if is_media_server(one)],
                 "names": visible.names(connection) if waits.unclaimed else [],
                 "ignored": visible.ignore_list(connection, visitor),
                 "last_play": visible.last_play(connection, visitor),
@@ -155,6 +159,21 @@ class NeedsYou(Page):
             return f"dismissed-{changes.dismiss(connection, visitor, ids)}"
 
         return f"{LIST}?said={await self.database.run(apply)}"
+
+    # --- whose doing was it
+
+    async def decide_holds(self, request: Request, visitor: Visitor, fields: Mapping[str, str]) -> str:
+        """Act on marks that are held, or ignore them."""
+        names = ("person", "source", "server", "action")
+        given: dict[str, Any] = {name: fields.get(name, "") for name in names}
+        wanted = validate(HeldMarks, {**given, "until": number_field(fields, "until")})
+        accepted = fields.get("do") == "accept"
+        decide = hand_marks.accept if accepted else hand_marks.ignore
+        count = await self.database.run(
+            lambda connection: held.decide_holds(connection, visitor, wanted, decide)
+        )
+        self.service.interpreter.news.set()
+        return f"{LIST}?said={'accepted' if accepted else 'left'}-{count}"
 
     # --- what was given up
 

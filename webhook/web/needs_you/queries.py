@@ -33,6 +33,7 @@ from webhook.queries.deliveries import (
     limited_kinds,
     select_deliveries,
 )
+from webhook.queries.held import HeldJson, count_holds, list_holds
 from webhook.queries.people import AccountJson, UnclaimedJson
 from webhook.queries.senders import SilentServerJson
 from webhook.queues import parking
@@ -79,6 +80,7 @@ class Needs:
     limited: list[LimitedAccountJson] = field(default_factory=list)
     dead: list[DeliveryJson] = field(default_factory=list)
     silent: list[SilentServerJson] = field(default_factory=list)
+    held: list[HeldJson] = field(default_factory=list)
     counts: dict[str, int] = field(default_factory=dict)
 
     @property
@@ -95,7 +97,8 @@ def find_needs(connection: Connection, visitor: Visitor, now: datetime, silence_
     ]
     silent = visible.list_silent_servers(connection, visitor, now, silence_days)
     whole = {"unclaimed": len(unclaimed), "parked": len(parked), "silent": len(silent)}
-    whole["limited"] = len(limited)
+    held = list_holds(connection, None if visitor.is_admin else visitor.person_id or 0)
+    whole |= {"limited": len(limited), "held": len(held)}
     return Needs(
         unclaimed=unclaimed,
         unmatched=list_questions(connection, visitor),
@@ -104,6 +107,7 @@ def find_needs(connection: Connection, visitor: Visitor, now: datetime, silence_
         limited=limited,
         dead=dead(connection, visitor),
         silent=silent,
+        held=held,
         counts={**whole, **count_by_kind(connection, visitor)},
     )
 
@@ -113,7 +117,9 @@ def count(connection: Connection, visitor: Visitor, now: datetime, silence_days:
     parked = select(func.count()).where(account.c.parked.is_not(None))
     if not visitor.is_admin:
         parked = parked.where(account.c.person_id == visitor.person_id)
-    found = connection.execute(parked).scalar_one() + sum(count_by_kind(connection, visitor).values())
+    held = count_holds(None if visitor.is_admin else visitor.person_id or 0)
+    found = connection.execute(select(parked.scalar_subquery() + held.scalar_subquery())).scalar_one()
+    found += sum(count_by_kind(connection, visitor).values())
     found += len(visible.open_identities(connection, visitor))
     found += sum(map(len, limited_kinds(connection, visitor.restricted_to).values()))
     if visitor.is_admin:
