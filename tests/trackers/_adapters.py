@@ -201,48 +201,35 @@ TRAKT_APP = {"client_id": "fake-client-id", "client_secret": SecretStr("fake-cli
 LASTFM_APP = {"api_key": "a" * 32, "secret": SecretStr("b" * 32)}
 EPISODE_MARKS = "POST /sidecar/api2.tozelabs.com/v2/watched_episodes"
 
+
+def adapt_browser(fake: Callable[..., Any], writes: str, reads: str) -> Adapter:
+    """Emby or Jellyfin, which grew from one program."""
+    return Adapter(
+        fake=lambda: browser_at_home(fake(clock=Clock(NOW))),
+        settings=lambda url: {"url": url},
+        tokens=lambda fake: fake.add_person(),
+        gone=lambda fake: fake.tokens.clear(),
+        forget=lambda fake: fake.played.clear(),
+        marks=lambda fake: len(fake.watched()),
+        told=(
+            Told(WATCHED_FILM, f"{writes}/{'f1' * 16}/UserData"),
+            Told(LATE_WATCHED, f"{writes}/{'e1' * 16}/UserData"),
+        ),
+        many=(LATE_FILM, LATE_WATCHED),
+        many_route=writes,
+        many_calls=2,
+        public=frozenset({"user_id", "server"}),
+        wrong=SONG,
+        fill=browser_holds,
+        reads=reads,
+        three_pages=450,
+    )
+
+
 ADAPTERS: dict[str, Adapter] = {
     # One entry for each file of webhook/trackers, in the order of the alphabet; after an @, where else it is run.
-    "emby": Adapter(
-        fake=lambda: browser_at_home(FakeEmby(clock=Clock(NOW))),
-        settings=lambda url: {"url": url},
-        tokens=lambda fake: fake.add_person(),
-        gone=lambda fake: fake.tokens.clear(),
-        forget=lambda fake: fake.played.clear(),
-        marks=lambda fake: len(fake.watched()),
-        told=(
-            Told(WATCHED_FILM, f"POST /Users/{'aa' * 16}/Items/{'f1' * 16}/UserData"),
-            Told(LATE_WATCHED, f"POST /Users/{'aa' * 16}/Items/{'e1' * 16}/UserData"),
-        ),
-        many=(LATE_FILM, LATE_WATCHED),
-        many_route=f"POST /Users/{'aa' * 16}/Items",
-        many_calls=2,
-        public=frozenset({"user_id", "server"}),
-        wrong=SONG,
-        fill=browser_holds,
-        reads=f"GET /Users/{'aa' * 16}/Items",
-        three_pages=450,
-    ),
-    "jellyfin": Adapter(
-        fake=lambda: browser_at_home(FakeJellyfin(clock=Clock(NOW))),
-        settings=lambda url: {"url": url},
-        tokens=lambda fake: fake.add_person(),
-        gone=lambda fake: fake.tokens.clear(),
-        forget=lambda fake: fake.played.clear(),
-        marks=lambda fake: len(fake.watched()),
-        told=(
-            Told(WATCHED_FILM, f"POST /UserItems/{'f1' * 16}/UserData"),
-            Told(LATE_WATCHED, f"POST /UserItems/{'e1' * 16}/UserData"),
-        ),
-        many=(LATE_FILM, LATE_WATCHED),
-        many_route="POST /UserItems",
-        many_calls=2,
-        public=frozenset({"user_id", "server"}),
-        wrong=SONG,
-        fill=browser_holds,
-        reads="GET /Items",
-        three_pages=450,
-    ),
+    "emby": adapt_browser(FakeEmby, f"POST /Users/{'aa' * 16}/Items", f"GET /Users/{'aa' * 16}/Items"),
+    "jellyfin": adapt_browser(FakeJellyfin, "POST /UserItems", "GET /Items"),
     "lastfm": Adapter(
         fake=lambda: FakeLastFM(clock=Clock(NOW)),
         settings=lambda url: {**LASTFM_APP, "api_url": f"{url}/2.0/", "auth_url": f"{url}/api/auth/"},
