@@ -85,16 +85,7 @@ def open_service(environ: Environ) -> Service:
     migrate.migrate(database)
     sealed = keys.load_seal(settings, database)
     sealed_secrets.park_unreadable(database, sealed)
-    environ, left_out = settings_store.usable_settings(
-        given, database.ask(lambda connection: settings_store.load_settings(connection, sealed))
-    )
-    for name, why in left_out.items():
-        log.warning(
-            "A setting made in the browser is invalid and is ignored.",
-            action="setting_left_out",
-            setting=name,
-            why=why,
-        )
+    environ, left_out = settings_store.complete_settings(given, database, sealed)
     settings = environment.load(environ)
     http = client.client(ca_file=settings.ca_file)
     built = trackers.build(environ, http)

@@ -6,6 +6,7 @@ import asyncio
 import re
 from collections.abc import Callable, Mapping
 
+import structlog
 from pydantic import BaseModel
 from sqlalchemy import Connection, delete, insert, select
 
@@ -14,6 +15,8 @@ from webhook.accounts.credentials import Seal
 from webhook.settings import Environ, Settings, SettingsError, variable
 from webhook.storage.db import Database
 from webhook.storage.tables import note
+
+log = structlog.get_logger()
 
 SETTINGS_NOTE = "settings"
 WORD = re.compile(r"\w+")
@@ -127,6 +130,21 @@ def setting_groups() -> list[tuple[str, str, type[BaseModel]]]:
     for name, module in servers.modules().items():
         found.append((f"Catch-up with {module.LABEL}", f"{name}_", module.Settings))
     return found
+
+
+def complete_settings(given: Environ, database: Database, seal: Seal) -> tuple[Environ, dict[str, str]]:
+    """The environment with the settings made in the browser; logs each invalid one, and returns why it is."""
+    environ, left_out = usable_settings(
+        given, database.ask(lambda connection: load_settings(connection, seal))
+    )
+    for name, why in left_out.items():
+        log.warning(
+            "A setting made in the browser is invalid and is ignored.",
+            action="setting_left_out",
+            setting=name,
+            why=why,
+        )
+    return environ, left_out
 
 
 def usable_settings(environ: Environ, stored: Mapping[str, str]) -> tuple[dict[str, str], dict[str, str]]:

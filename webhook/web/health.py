@@ -13,7 +13,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Histogram,
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
-from sqlalchemy import BigInteger, Connection, case, func, insert, or_, select, type_coerce, update
+from sqlalchemy import BigInteger, Connection, Select, case, func, insert, or_, select, type_coerce, update
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import BaseRoute, Route
@@ -269,47 +269,51 @@ class Snapshot(Collector):
 
 def read_counts(connection: Connection) -> dict[str, list[Any]]:
     """Metrics read from the database, each value preceded by its labels."""
-    number = func.count()
-    by_account = select(account.c.tracker, delivery.c.state, number).join(
-        account, delivery.c.account_id == account.c.id
-    )
-    waiting = select(account.c.tracker, func.min(delivery.c.happened_at)).join(
-        account, delivery.c.account_id == account.c.id
-    )
-    parked = select(account.c.tracker, account.c.parked, number).where(account.c.parked.is_not(None))
-    aged = select(account.c.tracker, delivery.c.state, func.min(delivery.c.happened_at)).join(
-        account, delivery.c.account_id == account.c.id
-    )
-    aged = aged.where(delivery.c.state.in_(OPEN_STATES))
-    outcomes = (
-        select(account.c.tracker, attempt.c.outcome, number)
-        .join(delivery, attempt.c.delivery_id == delivery.c.id)
-        .join(account, delivery.c.account_id == account.c.id)
+    questions = count_webhooks() | count_deliveries() | count_accounts()
+    return {name: list(connection.execute(question)) for name, question in questions.items()}
+
+
+def count_webhooks() -> dict[str, Select[Any]]:
+    return {
+        "webhooks": select(webhook.c.state, func.count()).group_by(webhook.c.state),
+        "last": select(webhook.c.source, func.max(webhook.c.received_at)).group_by(webhook.c.source),
+    }
+
+
+def count_deliveries() -> dict[str, Select[Any]]:
+    """Each by the tracker of its account."""
+    tracker, state = account.c.tracker, delivery.c.state
+    number, oldest = func.count(), func.min(delivery.c.happened_at)
+    attempts = select(tracker, attempt.c.outcome, number).join(
+        delivery, attempt.c.delivery_id == delivery.c.id
     )
     took = type_coerce(delivery.c.settled_at, BigInteger) - type_coerce(delivery.c.created_at, BigInteger)
     within = [func.sum(case((took <= seconds * 1000, 1), else_=0)) for seconds in LATENCIES]
-    latencies = (
-        select(account.c.tracker, number, func.sum(took), *within)
-        .join(account, delivery.c.account_id == account.c.id)
-        .where(delivery.c.state == DeliveryState.DONE, delivery.c.settled_at.is_not(None))
-    )
-    tokens = (
-        select(account.c.tracker, person.c.name, account.c.id, account.c.tokens)
-        .join(person, account.c.person_id == person.c.id)
-        .where(account.c.tokens.is_not(None))
+    settled = select(tracker, number, func.sum(took), *within).where(
+        state == DeliveryState.DONE, delivery.c.settled_at.is_not(None)
     )
     questions = {
-        "webhooks": select(webhook.c.state, number).group_by(webhook.c.state),
-        "deliveries": by_account.group_by(account.c.tracker, delivery.c.state),
-        "oldest": waiting.where(delivery.c.state == DeliveryState.WAITING).group_by(account.c.tracker),
-        "parked": parked.group_by(account.c.tracker, account.c.parked),
-        "ages": aged.group_by(account.c.tracker, delivery.c.state),
-        "outcomes": outcomes.group_by(account.c.tracker, attempt.c.outcome),
-        "latencies": latencies.group_by(account.c.tracker),
-        "tokens": tokens,
-        "last": select(webhook.c.source, func.max(webhook.c.received_at)).group_by(webhook.c.source),
+        "deliveries": select(tracker, state, number).group_by(tracker, state),
+        "oldest": select(tracker, oldest).where(state == DeliveryState.WAITING).group_by(tracker),
+        "ages": select(tracker, state, oldest).where(state.in_(OPEN_STATES)).group_by(tracker, state),
+        "outcomes": attempts.group_by(tracker, attempt.c.outcome),
+        "latencies": settled.group_by(tracker),
     }
-    return {name: list(connection.execute(question)) for name, question in questions.items()}
+    return {
+        name: question.join(account, delivery.c.account_id == account.c.id)
+        for name, question in questions.items()
+    }
+
+
+def count_accounts() -> dict[str, Select[Any]]:
+    tracker, parked = account.c.tracker, account.c.parked
+    signed_in = select(tracker, person.c.name, account.c.id, account.c.tokens)
+    return {
+        "parked": select(tracker, parked, func.count()).where(parked.is_not(None)).group_by(tracker, parked),
+        "tokens": signed_in.join(person, account.c.person_id == person.c.id).where(
+            account.c.tokens.is_not(None)
+        ),
+    }
 
 
 def database_metrics(rows: dict[str, list[Any]]) -> list[Metric]:

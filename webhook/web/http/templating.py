@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextvars import ContextVar
 from datetime import UTC, date, datetime, tzinfo
 from functools import cache
@@ -101,55 +101,7 @@ def environment() -> Environment:
     made.install_gettext_callables(  # type: ignore[attr-defined]
         language.look_up, language.look_up_plural, newstyle=True, pgettext=language.look_up_in_context
     )
-    made.filters |= {
-        "t": translate,
-        "number": format_number,
-        "dated": format_date,
-        "month": language.month_name,
-        "weekday": language.weekday_name,
-        "linked": link_texts,
-        "named": title_with_year,
-        "moment": format_moment,
-        "nearby": format_nearby,
-        "since": format_since,
-        "localtime": localtime,
-        "spoken": charts.duration_text,
-        "airs": airs,
-        "shorten": shorten,
-        "day": day,
-        "hour": hour,
-        "titled": item_title,
-        "headline": headline,
-        "subline": subline,
-        "minutes": minutes,
-        "availability": availability,
-        "day_heading": format_day,
-        "label": label,
-        "dry": lambda delivery: delivery["reason"] == DRY_RUN,
-        "why": reason_text,
-        "brief": brief_reason,
-        "parked": lambda state, why=None: translate(
-            parked_sentence(Park(state), why) if state in set(Park) else state
-        ),
-        "hindrance": hindrance,
-        "refusal": lambda limit: translate(
-            explain_limit(limit["reason"], limit["kind"], label(limit["tracker"])) or ""
-        ),
-        "tone": lambda state: TONES.get(state, "quiet"),
-        "state": lambda state: translate({**WEBHOOK_STATES, **DELIVERY_STATES}.get(state, state)),
-        "did": lambda action: translate(ACTION_WORDS.get(action, action)),
-        "sent": request_text,
-        "sentence": capitalize,
-        "span": span,
-        "scopes": lambda stored: translate(scopes.spell(stored)),
-        "picture_of": picture_of,
-        "cover_letters": lambda entry: cover_letters(picture_title(entry)),
-        "hue": cover_hue,
-        "film_key": film_page_key,
-        "season_key": lambda key, season: key and season_key(key, season),
-        "show_key": show_page_key,
-        "cover_hue": lambda entry: cover_hue(picture_title(entry)),
-    }
+    made.filters |= FILTERS
     made.globals["version"] = fingerprint()
     return made
 
@@ -406,3 +358,55 @@ def minutes(ms: int | None) -> int:
 def request_text(value: Any) -> str:
     """A tracker request's body as text."""
     return value if isinstance(value, str) else orjson.dumps(value, option=orjson.OPT_INDENT_2).decode()
+
+
+FILTERS: Mapping[str, Callable[..., object]] = {
+    "t": translate,
+    "number": format_number,
+    "dated": format_date,
+    "month": language.month_name,
+    "weekday": language.weekday_name,
+    "linked": link_texts,
+    "named": title_with_year,
+    "moment": format_moment,
+    "nearby": format_nearby,
+    "since": format_since,
+    "localtime": localtime,
+    "spoken": charts.duration_text,
+    "airs": airs,
+    "shorten": shorten,
+    "day": day,
+    "hour": hour,
+    "titled": item_title,
+    "headline": headline,
+    "subline": subline,
+    "minutes": minutes,
+    "availability": availability,
+    "day_heading": format_day,
+    "label": label,
+    "dry": lambda delivery: delivery["reason"] == DRY_RUN,
+    "why": reason_text,
+    "brief": brief_reason,
+    "parked": lambda state, why=None: translate(
+        parked_sentence(Park(state), why) if state in set(Park) else state
+    ),
+    "hindrance": hindrance,
+    "refusal": lambda limit: translate(
+        explain_limit(limit["reason"], limit["kind"], label(limit["tracker"])) or ""
+    ),
+    "tone": lambda state: TONES.get(state, "quiet"),
+    "state": lambda state: translate({**WEBHOOK_STATES, **DELIVERY_STATES}.get(state, state)),
+    "did": lambda action: translate(ACTION_WORDS.get(action, action)),
+    "sent": request_text,
+    "sentence": capitalize,
+    "span": span,
+    "scopes": lambda stored: translate(scopes.spell(stored)),
+    "picture_of": picture_of,
+    "cover_letters": lambda entry: cover_letters(picture_title(entry)),
+    "hue": cover_hue,
+    "film_key": film_page_key,
+    "season_key": lambda key, season: key and season_key(key, season),
+    "show_key": show_page_key,
+    "cover_hue": lambda entry: cover_hue(picture_title(entry)),
+}
+"""What templates say a value in words with."""
