@@ -13,6 +13,7 @@ from tests.told.home import Home
 from tests.told.test_echoes import add_films, film
 from webhook import clock
 from webhook.domain.event import Action
+from webhook.domain.outcome import SLOWED
 from webhook.maintenance.pruner import Pruner
 from webhook.people import people
 from webhook.queues import hand_marks, inbox
@@ -212,3 +213,36 @@ def test_what_is_held_for_somebody_who_is_removed_waits_for_a_claim(home: Home) 
 
     assert states(home, webhooks[MARKS:]) == ["unclaimed"] * 5
     assert home.database.ask(lambda connection: connection.execute(select(hand_mark)).first()) is None
+
+
+# --- what we tell by ourselves
+
+
+def test_a_server_is_told_no_faster_than_a_person_marks(home: Home) -> None:
+    for number in range(50):
+        home.say("watched", film(number), clock.now() - timedelta(days=number, hours=5))
+
+    home.delivered()
+
+    assert [len(home.fakes[name].watched()) for name in ("jellyfin", "emby")] == [MARKS, MARKS]
+    slowed = home.deliveries("waiting", "emby")
+    assert {one["reason"] for one in slowed} == {SLOWED}
+    assert len({one["due_at"] for one in slowed}) > 1
+    home.reopen()
+    home.delivered()
+    assert len(home.fakes["emby"].watched()) == MARKS
+
+    home.drain()
+
+    assert [len(home.fakes[name].watched()) for name in ("jellyfin", "emby")] == [50, 50]
+
+
+def test_what_is_there_already_does_not_wait(home: Home) -> None:
+    fake = home.fakes["emby"]
+    for number in range(40):
+        fake.play("aa" * 16, "anna", fake.known[f"{number + 1:032x}"], clock.now() - timedelta(days=400))
+        home.say("watched", film(number), clock.now() - timedelta(days=number, hours=5))
+
+    home.delivered()
+
+    assert len(home.deliveries("done", "emby")) == 40

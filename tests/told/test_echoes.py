@@ -65,8 +65,7 @@ def test_thousands_of_echoes_make_no_play(make_home: Callable[..., Home], name: 
     fake.on_change = lambda payload: early.append(payload) if chance.random() < 0.3 else None
     for number in range(MANY):
         home.say("watched", film(number), clock.now() - timedelta(days=number, hours=5))
-    while home.deliveries("waiting"):
-        home.delivered()
+    home.drain()
 
     for payload in early:  # before the answer, as far as the database can tell: nothing is settled by it
         home.post(payload, name)

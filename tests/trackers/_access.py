@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from webhook.domain.copies import Copy, Expectation, choose_copies
-from webhook.domain.event import Item
+from webhook.domain.event import Action, Item
 from webhook.trackers import Tokens, WatchedItem
 
 
@@ -56,6 +56,9 @@ class Access:
         """What the server lists now, of which the index would give these."""
         listed = [copy async for page in self.tracker.copies(self) for copy in page]
         return choose_copies(item, listed)
+
+    async def find_delays(self, action: Action, count: int) -> Sequence[timedelta]:
+        return [timedelta(0)] * count
 
     async def expect(self, expected: Sequence[Expectation]) -> None:
         self.expected += expected

@@ -16,12 +16,13 @@ from sqlalchemy import Connection, select, update
 
 from webhook import clock
 from webhook.domain.copies import Copy, Expectation, choose_copies
-from webhook.domain.event import Item
+from webhook.domain.event import Action, Item
 from webhook.domain.outcome import UNREADABLE, Park, Snooze
 from webhook.history import server_items
 from webhook.history.shelf import Shelf
 from webhook.queues import expectations
 from webhook.queues.expectations import Expected
+from webhook.queues.mark_pace import PaceRequest, find_delays
 from webhook.settings import SettingsError
 from webhook.storage.db import Database
 from webhook.storage.tables import account, delivery
@@ -177,6 +178,17 @@ class AccountAccess:
             await self._credentials.database.run(
                 lambda connection: expectations.expect(connection, told, clock.now())
             )
+
+    async def find_delays(self, action: Action, count: int) -> Sequence[timedelta]:
+        wanted = PaceRequest(
+            account_id=self._account_id,
+            person_id=self._person_id,
+            server=str(self._tokens.get("server")),
+            action=action,
+            count=count,
+        )
+        read = self._credentials.database.read
+        return await read(lambda connection: find_delays(connection, wanted, clock.now()))
 
     async def renew(self, stale: Tokens) -> Tokens:
         self._tokens = await self._credentials.renew_tokens(self._account_id, self._tracker, stale)

@@ -68,6 +68,9 @@ PARKED: Mapping[Park, Parked] = {
 }
 
 
+SLOWED = "many marks at once: a few a minute are sent, and this one waits its turn"
+"""The reason why a change waits that a media server is told without anybody asking."""
+
 UNREADABLE = "The stored sign-in cannot be opened with the key that is here"
 
 

@@ -36,7 +36,7 @@ class Delivery:
     makes the watched mark, `started_at` is when the play began. `late`: nothing that happens now, because it is
     too old or was read from a record of the past, so it goes out with its date. `unsure`: an earlier attempt
     may have been recorded, so look at the service before sending. `remote_id` is the handle the service gave
-    for what is to be undone.
+    for what is to be undone. `asked`: a person asked for it, as by a restore; the others follow what was watched.
     """
 
     id: int
@@ -55,6 +55,7 @@ class Delivery:
     rewatch: bool = False
     remote_id: str | None = None
     attempts: int = 0
+    asked: bool = False
 
 
 class Library(Protocol):
@@ -94,6 +95,10 @@ class Access(Protocol):
 
     async def expect(self, expected: Sequence[Expectation]) -> None:
         """Store, before anything is sent, what the media server will report of it."""
+        ...
+
+    async def find_delays(self, action: Action, count: int) -> Sequence[timedelta]:
+        """How long each of so many changes waits that nobody asked for; those that may be made now do not."""
         ...
 
 

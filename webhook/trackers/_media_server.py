@@ -15,7 +15,7 @@ from typing import ClassVar
 from webhook.domain.copies import Copy, Expectation
 from webhook.domain.event import Action, Item, Kind
 from webhook.domain.items import same_item
-from webhook.domain.outcome import Dead, Done, Park, Retry, Skip, Snooze, Undelivered, Unmatched
+from webhook.domain.outcome import SLOWED, Dead, Done, Park, Retry, Skip, Snooze, Undelivered, Unmatched
 from webhook.domain.retry import UNSURE_PAUSE
 from webhook.trackers import Access, Delivery
 from webhook.trackers._base import BatchTracker, Outcome
@@ -121,6 +121,7 @@ class MediaServer(BatchTracker):
         plans = [
             self.compare(delivery, copies, states) for delivery, copies in zip(deliveries, found, strict=True)
         ]
+        plans = await self.slow_down(access, deliveries, plans)
         changes = [change for plan in plans if isinstance(plan, list) for change in plan]
         made = await self.make(access, changes) if changes else {}
         return [merge_outcomes(plan, made) if isinstance(plan, list) else plan for plan in plans]
@@ -156,6 +157,23 @@ class MediaServer(BatchTracker):
             return [Change(delivery, state) for state in left]
         handle = delivery.remote_id or (handle_of(there) if delivery.unsure else None)
         return Done(answer="it was so already", remote_id=handle)
+
+    async def slow_down(
+        self, access: Access, deliveries: Sequence[Delivery], plans: Sequence[list[Change] | Outcome]
+    ) -> list[list[Change] | Outcome]:
+        """The plans, without the changes beyond what is told in a minute unless a person asks for it."""
+        slowed = list(plans)
+        places = [
+            place
+            for place, plan in enumerate(plans)
+            if isinstance(plan, list) and not deliveries[place].asked
+        ]
+        for action in dict.fromkeys(deliveries[place].action for place in places):
+            same = [place for place in places if deliveries[place].action is action]
+            for place, delay in zip(same, await access.find_delays(action, len(same)), strict=True):
+                if delay:
+                    slowed[place] = Snooze(SLOWED, after=delay, lane=False)
+        return slowed
 
     async def make(self, access: Access, changes: Sequence[Change]) -> dict[tuple[int, str], Outcome]:
         """Make the changes: the outcome of each, by delivery and key. What breaks it off is raised where nothing was made.

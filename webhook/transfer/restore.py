@@ -36,7 +36,7 @@ def take_back(connection: Connection, account_id: int, now: datetime) -> int:
         connection.execute(update(delivery).where(delivery.c.id == row.id).values(undone))
         undoing = NewDelivery(
             account_id=account_id, action=Action.UNWATCHED, key=f"unwatched:{row.id}", item=item_from_json(row.item),
-            at=now, play_id=row.play_id, details={"remote_id": row.remote_id, "undoes": row.id},
+            at=now, play_id=row.play_id, details={"remote_id": row.remote_id, "undoes": row.id, "asked": True},
         )  # fmt: skip
         outbox.enqueue(connection, undoing, now)
     return len(rows)
