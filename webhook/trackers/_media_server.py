@@ -8,84 +8,39 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import ClassVar
 
-from webhook.domain.copies import Copy, Expectation
-from webhook.domain.event import Action, Item, Kind
+from webhook.domain.copies import Copy
+from webhook.domain.event import Action, Kind
 from webhook.domain.items import same_item
 from webhook.domain.outcome import SLOWED, Dead, Done, Park, Retry, Skip, Snooze, Undelivered, Unmatched
 from webhook.domain.retry import UNSURE_PAUSE
 from webhook.trackers import Access, Delivery
 from webhook.trackers._base import BatchTracker, Outcome
-from webhook.trackers._json import JsonObject
+from webhook.trackers._changes import (
+    Change,
+    ItemState,
+    States,
+    handle_of,
+    is_handle_of,
+    merge_outcomes,
+    without_doubt,
+)
 from webhook.trackers._refusals import Refusal, park_as
 
 WRITERS = 2
 """Calls at a time that write: a server's database takes one after the other anyway."""
 
-HANDLE_LENGTH, MAX_COPIES = 12, 4
-"""Characters of an item's key in the handle of a mark, which names each copy that was marked."""
-
 LISTED_AGAIN = timedelta(days=1)
 """The time after which what is not on the server is looked for anew; what is added meanwhile is sent at once."""
 
-OUTCOME_WORDS: Mapping[Action, str] = {
-    Action.WATCHED: "marked watched",
-    Action.UNWATCHED: "marked unwatched",
-    Action.RATE: "rated",
-    Action.UNRATE: "rating removed",
-    Action.FAVOURITE: "made a favourite",
-    Action.UNFAVOURITE: "no favourite any more",
-}
 NOT_THERE = "it is not on this server yet; it is sent when it is added"
 NOT_OURS = "it was watched there before Watchmark marked anything, so there is no mark of ours to take back"
 
 
 def skip_hidden(refusal: Refusal) -> Skip:
     return Skip(refusal.reason("this person cannot see the item"), answer=refusal.answer)
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class ItemState:
-    """A person's marks of an item on a server. `items` are those that its file holds, `row` is what the server sent."""
-
-    key: str
-    items: Sequence[Item]
-    played: bool = False
-    rating: float | None = None
-    favourite: bool = False
-    at: datetime | None = None
-    row: JsonObject = field(default_factory=dict)
-
-    def has(self, action: Action, value: int | None) -> bool:
-        """True if the item is as this action makes it."""
-        match action:
-            case Action.WATCHED | Action.UNWATCHED:
-                return self.played is (action is Action.WATCHED)
-            case Action.FAVOURITE | Action.UNFAVOURITE:
-                return self.favourite is (action is Action.FAVOURITE)
-            case Action.UNRATE:
-                return not self.rating
-        # An agent's 7.9 and our 8 are one rating.
-        return self.rating is not None and value is not None and abs(self.rating - value) < 0.5
-
-
-States = Mapping[str, ItemState]
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Change:
-    """A change to one copy of an item, for a delivery."""
-
-    delivery: Delivery
-    state: ItemState
-
-    @property
-    def expectation(self) -> Expectation:
-        one = self.delivery
-        return Expectation(delivery_id=one.id, item_key=self.state.key, action=one.action, value=one.rating)
 
 
 class MediaServer(BatchTracker):
@@ -238,31 +193,3 @@ class MediaServer(BatchTracker):
         if delivery.remote_id is None:
             raise Skip(NOT_OURS)
         return await self.send_alone(delivery, access)
-
-
-def merge_outcomes(plan: Sequence[Change], made: Mapping[tuple[int, str], Outcome]) -> Outcome:
-    """The outcome of a delivery by those of its copies: the first that failed."""
-    delivery = plan[0].delivery
-    outcomes = [made[delivery.id, change.state.key] for change in plan]
-    for outcome in outcomes:
-        if isinstance(outcome, Undelivered):
-            return outcome
-    keys = ", ".join(change.state.key for change in plan)
-    answer = f"{OUTCOME_WORDS.get(delivery.action, delivery.action)}: {keys}"
-    return Done(answer=answer, remote_id=handle_of([change.state for change in plan]))
-
-
-def without_doubt(decision: Undelivered) -> Undelivered:
-    """The decision for what was not sent because of it."""
-    if isinstance(decision, Retry):
-        return Retry(decision.reason, after=decision.after)
-    return decision
-
-
-def handle_of(states: Sequence[ItemState]) -> str:
-    """The handle of a mark: the beginning of the key of each copy, as many as there is room for."""
-    return ",".join(state.key[:HANDLE_LENGTH] for state in states[:MAX_COPIES])
-
-
-def is_handle_of(handle: str | None, key: str) -> bool:
-    return handle is not None and key[:HANDLE_LENGTH] in handle.split(",")

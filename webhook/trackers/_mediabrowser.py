@@ -20,8 +20,9 @@ from webhook.domain.outcome import Retry
 from webhook.domain.retry import UNSURE_PAUSE
 from webhook.sources import _dto
 from webhook.trackers import Access, Delivery, SignIn, SignInFailed, Tokens, WatchedItem
+from webhook.trackers._changes import ItemState, States
 from webhook.trackers._json import JsonObject, as_rows, as_text, child
-from webhook.trackers._media_server import ItemState, MediaServer, States
+from webhook.trackers._media_server import MediaServer
 from webhook.trackers._sign_in import end_sign_in
 from webhook.trackers._viewings import is_since, viewing_date
 

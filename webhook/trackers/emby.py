@@ -16,8 +16,8 @@ from webhook.domain.event import Action
 from webhook.settings import Address
 from webhook.trackers import Access, Delivery, Tokens
 from webhook.trackers._base import TrackerSettings
+from webhook.trackers._changes import ItemState
 from webhook.trackers._json import child
-from webhook.trackers._media_server import ItemState
 from webhook.trackers._mediabrowser import CLIENT, MediaBrowser, marks_of, user_of
 
 LABEL = "Emby"

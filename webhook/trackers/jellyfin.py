@@ -22,8 +22,8 @@ from webhook.domain.outcome import Skip
 from webhook.settings import Address
 from webhook.trackers import Access, Delivery, Tokens
 from webhook.trackers._base import TrackerSettings, require_date
+from webhook.trackers._changes import ItemState
 from webhook.trackers._json import as_text
-from webhook.trackers._media_server import ItemState
 from webhook.trackers._mediabrowser import CLIENT, MediaBrowser, marks_of, timestamp, user_of
 
 LABEL = "Jellyfin"

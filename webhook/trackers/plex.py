@@ -30,8 +30,9 @@ from webhook.settings import BY_ITSELF, Address
 from webhook.sources import _plexlike
 from webhook.trackers import Access, Delivery, DeviceCode, SignInFailed, Tokens, WatchedItem
 from webhook.trackers._base import TrackerSettings
+from webhook.trackers._changes import ItemState, States
 from webhook.trackers._json import JsonObject, as_int, as_rows, as_text, child
-from webhook.trackers._media_server import ItemState, MediaServer, States
+from webhook.trackers._media_server import MediaServer
 from webhook.trackers._sign_in import DeviceSignIn, read_device_code
 from webhook.trackers._viewings import is_since
 
