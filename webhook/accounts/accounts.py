@@ -18,6 +18,7 @@ from webhook.domain.event import Action
 from webhook.domain.outcome import Park, Snooze, Undelivered
 from webhook.domain.rules import ALWAYS_ON, FOLLOWS, OPTIONAL_ACTIONS, SWITCHES
 from webhook.domain.states import DeliveryState
+from webhook.history import watchlist_reads
 from webhook.queues import parking
 from webhook.settings import SettingsError, variable
 from webhook.storage.db import Database, fresh_ids
@@ -164,6 +165,7 @@ def store_tokens(
     made = add_account(connection, person_id, tracker, now) if found is None else found
     values = {"tokens": sealed, **({} if name is None else {"name": name})}
     connection.execute(update(account).where(account.c.id == made).values(values))
+    watchlist_reads.forget_account(connection, made)  # it may be another account at the service
     parking.unpark(connection, made, now)
     return made
 

@@ -61,6 +61,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "accounts": ("accounts", "Show connected accounts and whether they work."),
     "history": ("history", "List, add, edit and remove plays."),
     "library": ("history", "Show followed, rated, loved, owned and saved items."),
+    "watchlist": ("watchlist", "Show and change the watchlist, and read it from services."),
 }
 """The file of each command and its line in `watchmark --help`, in the order of that."""
 

@@ -27,6 +27,8 @@ class Action(StrEnum):
     ADD = "add"
     FAVOURITE = "favourite"
     UNFAVOURITE = "unfavourite"
+    WATCHLIST = "watchlist"
+    UNWATCHLIST = "unwatchlist"
     PROGRESS = "progress"
 
 

@@ -94,6 +94,7 @@ KEPT_IN: Mapping[str, str] = texts(
         "add": "collection",
         "rate": "ratings",
         "favourite": "favourites",
+        "watchlist": "watchlist",
         "start": "display of what is playing",
         "pause": "resume points",
         "stop": "resume points",

@@ -15,11 +15,15 @@ LIVE_ACTIONS = frozenset({Action.START, Action.PAUSE, Action.STOP})
 ALWAYS_ON = frozenset({Action.START, Action.PAUSE, Action.STOP, Action.WATCHED})
 """The actions enabled by default; the others must be switched on."""
 
-OPTIONAL_ACTIONS = (Action.UNWATCHED, Action.RATE, Action.ADD, Action.FAVOURITE)
+OPTIONAL_ACTIONS = (Action.UNWATCHED, Action.RATE, Action.ADD, Action.FAVOURITE, Action.WATCHLIST)
 SWITCHES = (Action.WATCHED, *OPTIONAL_ACTIONS)
 """The actions that can be switched; watched is only where it is off at first, as of a media server."""
 
-FOLLOWS: Mapping[Action, Action] = {Action.UNRATE: Action.RATE, Action.UNFAVOURITE: Action.FAVOURITE}
+FOLLOWS: Mapping[Action, Action] = {
+    Action.UNRATE: Action.RATE,
+    Action.UNFAVOURITE: Action.FAVOURITE,
+    Action.UNWATCHLIST: Action.WATCHLIST,
+}
 """Undo actions, each sent wherever its counterpart is."""
 
 

@@ -261,7 +261,7 @@ def explain_delivery(row: DeliveryDetail) -> str | None:
             return f"{row.reason}. It is tried again by itself."
         case DeliveryState.SKIPPED if row.reason == DRY_RUN:
             return f"A dry run: it {row.answer}. Once that is off, send it: watchmark retry {row.id}"
-    return row.reason
+    return row.reason or (row.details or {}).get("because")
 
 
 def explain_park(parked: str | None, tracker: str, person_name: str, why: str | None = None) -> str | None:

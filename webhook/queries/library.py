@@ -53,6 +53,8 @@ class Tile:
     season: int | None = None
     number: int | None = None
     show: str | None = None
+    entry: str | None = None
+    """The key of its entry in the library."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -278,6 +280,7 @@ def entry_tile(row: LibraryRow) -> Tile:
         key=library.show_key_of(item) or library.film_key(item),
         at=row.at,
         rating=row.value if row.relation == library.RATING else None,
+        entry=row.item_key,
     )
 
 

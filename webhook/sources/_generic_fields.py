@@ -18,7 +18,11 @@ Schema = dict[str, Any]
 
 NUMERIC_IDS = ("tvdb", "tmdb", "trakt", "anidb", "mal", "simkl")
 PLAYED_KINDS = (Kind.MOVIE, Kind.EPISODE, Kind.TRACK)
-ACTION_NAMES = {action.value: action for action in Action}
+ACTION_NAMES = {
+    action.value: action for action in Action if action not in (Action.WATCHLIST, Action.UNWATCHLIST)
+}
+"""The actions that a player reports; a watchlist is kept here and read from services."""
+
 KIND_NAMES = {kind.value: kind for kind in Kind}
 
 

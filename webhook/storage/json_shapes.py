@@ -104,6 +104,7 @@ class DetailsJson(TypedDict, total=False):
     remote_id: str | None
     undoes: int
     asked: bool
+    because: str
 
 
 class CandidateJson(TypedDict):

@@ -23,6 +23,7 @@ from webhook.domain.viewing import is_same_viewing
 from webhook.history import library
 from webhook.history import plays as history
 from webhook.history.play_store import PLAY_FIELDS, merge_items, play_from_row, save_play, store_keys
+from webhook.history.watchlist import Watchlist, add_record, is_new
 from webhook.identity import matches
 from webhook.storage.db import driver, fresh_ids
 from webhook.storage.json_sql import json_rows
@@ -92,7 +93,8 @@ def merge_entries(
         save_play(connection, person_id, marked, play_id)
         store_keys(connection, person_id, play_id, search_keys(marked.item))
     nameless = ask_about(connection, (viewing.play.item for viewing, _ in part.new), now)
-    kept = [keep(connection, person_id, entry, now) for entry in entries if isinstance(entry, Kept)]
+    wanted = Watchlist(connection, person_id, {}, now)
+    kept = [keep(connection, person_id, entry, wanted) for entry in entries if isinstance(entry, Kept)]
     return Counts(len(part.new), part.known, part.completed, sum(kept), 0, nameless)
 
 
@@ -103,8 +105,11 @@ def rehearse(
     viewings = [entry for entry in entries if isinstance(entry, Viewing)]
     part = sort_viewings(connection, person_id, viewings, memory)
     nameless = sum(1 for viewing, _ in part.new if not has_ids(viewing.play.item))
+    wanted = Watchlist(connection, person_id, {}, EVER[1])
     kept = sum(
-        would_keep(connection, person_id, entry, memory) for entry in entries if isinstance(entry, Kept)
+        would_keep(connection, person_id, entry, memory, wanted)
+        for entry in entries
+        if isinstance(entry, Kept)
     )
     return Counts(len(part.new), part.known, part.completed, kept, 0, nameless)
 
@@ -385,18 +390,25 @@ def ask_about(connection: Connection, items: Iterable[Item], now: datetime) -> i
 # --- the library
 
 
-def keep(connection: Connection, person_id: int, entry: Kept, now: datetime) -> bool:
-    at = entry.at or now
+def keep(connection: Connection, person_id: int, entry: Kept, wanted: Watchlist) -> bool:
+    at = entry.at or wanted.now
+    if entry.relation is Relation.WATCHLIST:
+        return add_record(wanted, entry.item, entry.at)
     if entry.relation is Relation.FOLLOW:
         return library.follow_show(connection, person_id, entry.item, at, entry.state or FOLLOWING)
     return library.store_entry(connection, person_id, entry.relation.value, entry.item, at, entry.value)
 
 
-def would_keep(connection: Connection, person_id: int, entry: Kept, memory: Memory) -> bool:
+def would_keep(
+    connection: Connection, person_id: int, entry: Kept, memory: Memory, wanted: Watchlist
+) -> bool:
     """True if `keep` would change something after the entries before."""
-    news, key = library.is_news(
-        connection, person_id, entry.relation.value, entry.item, entry.at, entry.value, entry.state
-    )
+    if entry.relation is Relation.WATCHLIST:
+        news, key = is_new(wanted, entry.item, entry.at), next(iter(keys(entry.item)), "")
+    else:
+        news, key = library.is_news(
+            connection, person_id, entry.relation.value, entry.item, entry.at, entry.value, entry.state
+        )
     one = (entry.relation.value, key)
     if one in memory.kept:
         return False

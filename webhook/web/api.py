@@ -8,7 +8,7 @@ from webhook.web.activity import api_deliveries, api_webhooks
 from webhook.web.connections import api as connections
 from webhook.web.docs import api as docs
 from webhook.web.history import api as history
-from webhook.web.history import api_films, api_moves
+from webhook.web.history import api_films, api_moves, api_watchlist
 from webhook.web.http.operations import Operation
 from webhook.web.needs_you import api as needs_you
 from webhook.web.people import api as people
@@ -21,6 +21,7 @@ OPERATIONS: tuple[Operation[Any, Any], ...] = (
     *needs_you.OPERATIONS,
     *api_films.OPERATIONS,
     *api_moves.OPERATIONS,
+    *api_watchlist.OPERATIONS,
     *history.OPERATIONS,
     *transfer.OPERATIONS,
     *people.OPERATIONS,

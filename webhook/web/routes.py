@@ -21,6 +21,7 @@ from webhook.web.history.pages_library import Library
 from webhook.web.history.pages_move import Moves
 from webhook.web.history.pages_numbers import Numbers
 from webhook.web.history.pages_select import Selection
+from webhook.web.history.pages_watchlist import WatchlistPages
 from webhook.web.http import errors
 from webhook.web.http.api import ApiAuth
 from webhook.web.http.live import Live
@@ -45,6 +46,7 @@ PAGES = (
     History,
     AddPlay,
     FilmPage,
+    WatchlistPages,
     Library,
     Numbers,
     Selection,

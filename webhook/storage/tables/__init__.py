@@ -87,6 +87,14 @@ from webhook.storage.tables.servers import (
     server_item,
     server_item_key,
 )
+from webhook.storage.tables.watchlists import (
+    WatchlistCopyRow,
+    WatchlistReadRow,
+    WatchlistRemovalRow,
+    watchlist_copy,
+    watchlist_read,
+    watchlist_removal,
+)
 from webhook.storage.types import Sealed
 
 __all__ = [
@@ -124,6 +132,9 @@ __all__ = [
     "UnresolvedRow",
     "VideoKeyRow",
     "VideoRow",
+    "WatchlistCopyRow",
+    "WatchlistReadRow",
+    "WatchlistRemovalRow",
     "WebhookRow",
     "account",
     "app",
@@ -161,6 +172,9 @@ __all__ = [
     "unresolved",
     "video",
     "video_key",
+    "watchlist_copy",
+    "watchlist_read",
+    "watchlist_removal",
     "webhook",
 ]
 

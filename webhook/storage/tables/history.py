@@ -156,6 +156,7 @@ class LibraryRow(TableRow, table=True):
     item: ItemJson = Field(sa_type=JsonText)
     value: float | None = None
     at: datetime = Field(sa_type=Utc)
+    via: str | None = Field(default=None, max_length=32)
 
 
 class VideoRow(TableRow, table=True):

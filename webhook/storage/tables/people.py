@@ -36,6 +36,9 @@ class PersonRow(TableRow, table=True):
     filters: FiltersJson = Field(default_factory=dict, sa_type=JsonText)
     timezone: str | None = Field(default=None, max_length=64)
     created_at: datetime = Field(sa_type=Utc)
+    watchlist_until: str = Field(
+        default="finished", max_length=16, sa_column_kwargs={"server_default": "finished"}
+    )
 
 
 class IdentityRow(TableRow, table=True):

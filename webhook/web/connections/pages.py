@@ -51,6 +51,7 @@ TELL_LABELS: Mapping[str, str] = texts(
         "rate": "ratings",
         "add": "what is added to the library, as a collection",
         "favourite": "favourites",
+        "watchlist": "your watchlist",
     }
 )
 LIST_LABELS: Mapping[str, str] = texts(

@@ -48,10 +48,13 @@ async def change_watchlist(call: Call[None, PersonQuery], *, wanted: bool) -> Fi
     def change(connection: Connection) -> FilmJson | None:
         known = whole_film(connection, owner.id, key)
         if known is not None:
-            set_on_watchlist(connection, owner.id, known, clock.now(), wanted=wanted)
+            can = call.service.trackers
+            set_on_watchlist(connection, owner.id, known, can, clock.now(), wanted=wanted)
         return known and {**known, "watchlist": wanted}
 
-    return {"person": owner.name, **found_or(await call.write(change), UNKNOWN)}
+    found = await call.write(change)
+    call.service.interpreter.told.set()
+    return {"person": owner.name, **found_or(found, UNKNOWN)}
 
 
 OPERATIONS: tuple[Operation[Any, Any], ...] = (

@@ -12,13 +12,16 @@ from pydantic import Field
 from sqlalchemy import Connection, select
 from typing_extensions import TypedDict
 
+from webhook import clock
 from webhook.clock import stamp
 from webhook.domain.event import Ids, Movie, item_from_json
 from webhook.domain.items import keys, same_item
 from webhook.domain.pictures import picture_key
 from webhook.domain.play import Dated
 from webhook.history import library
+from webhook.history.edits import Recipients
 from webhook.history.play_store import SELECT_OF_ITEM, is_counted, merge_items
+from webhook.history.watchlist import HAND, Watchlist
 from webhook.queries.deliveries import DeliveryJson, delivery_json, fetch_deliveries, select_deliveries
 from webhook.storage.json_fields import Id, PictureKey, Time, one_of
 from webhook.storage.json_shapes import IdsJson
@@ -85,7 +88,7 @@ def whole_film(connection: Connection, person_id: int, key: str) -> FilmJson | N
         "runtime_ms": next((row.duration_ms for row in rows if row.duration_ms), None),
         "rating": rating.value if rating else None,
         "loved": entries[library.LOVE] is not None,
-        "watchlist": entries[library.WATCHLIST] is not None,
+        "watchlist": Watchlist(connection, person_id, {}, clock.now()).find(item) is not None,
         "collected": entries[library.COLLECTION] is not None,
         "plays": [viewing_json(row, sent.get(row.id, [])) for row in rows if is_counted(row)],
     }
@@ -133,13 +136,14 @@ def film_item(film: FilmJson) -> Movie:
 
 
 def set_on_watchlist(
-    connection: Connection, person_id: int, film: FilmJson, now: datetime, *, wanted: bool
+    connection: Connection, person_id: int, film: FilmJson, can: Recipients, now: datetime, *, wanted: bool
 ) -> None:
     """Put a film on the person's watchlist, or take it off."""
+    mine = Watchlist(connection, person_id, can, now)
     if wanted:
-        library.store_entry(connection, person_id, library.WATCHLIST, film_item(film), now)
+        mine.add(film_item(film), now, HAND)
     else:
-        library.remove_entry(connection, person_id, library.WATCHLIST, film_item(film), now)
+        mine.remove(film_item(film), HAND)
 
 
 def sent_marks(connection: Connection, ids: Sequence[int]) -> dict[int, list[DeliveryJson]]:

@@ -101,10 +101,11 @@ class FilmPage(Page):
 
     async def watchlist(self, request: Request, visitor: Visitor, fields: Mapping[str, str]) -> str:
         owner, film = await self.find_film(request, visitor, fields)
-        wanted = fields.get("does") != "remove"
+        wanted, can = fields.get("does") != "remove", self.service.trackers
         await self.database.run(
-            lambda connection: set_on_watchlist(connection, owner.id, film, clock.now(), wanted=wanted)
+            lambda connection: set_on_watchlist(connection, owner.id, film, can, clock.now(), wanted=wanted)
         )
+        self.service.interpreter.told.set()
         return self.back(request, fields, "saved")
 
     async def find_film(

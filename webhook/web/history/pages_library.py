@@ -43,11 +43,8 @@ from webhook.web.visible import Visitor
 TILES_PER_PAGE = 30
 
 FILMS = "films"
-LISTS: Mapping[str, Callable[[Connection, int], Sequence[Tile]]] = {
-    "watchlist": shelves.list_watchlist,
-    "loved": shelves.list_favourites,
-}
-"""The tabs of lists that a person keeps."""
+LISTS: Mapping[str, Callable[[Connection, int], Sequence[Tile]]] = {"loved": shelves.list_favourites}
+"""The tabs of lists that a person keeps; the watchlist has a page of its own."""
 
 
 class Library(Page):

@@ -60,6 +60,8 @@ ACTION_WORDS = texts(
         "add": "added to the library",
         "favourite": "loved",
         "unfavourite": "unloved",
+        "watchlist": "put on the watchlist",
+        "unwatchlist": "taken off the watchlist",
         "progress": "progress",
     }
 )
