@@ -58,6 +58,7 @@ from webhook.transfer.lookup_queue import Resolver
 from webhook.transfer.server_lists import ServerLists
 from webhook.transfer.show_ids import ShowIds
 from webhook.transfer.sources import Feeds
+from webhook.transfer.watchlists import Watchlists
 from webhook.web import health
 from webhook.web.late import LateApp
 
@@ -122,6 +123,7 @@ def open_service(environ: Environ) -> Service:
         listeners=Listeners(database, asked, intake.keep, catch_up.asked.set),
         backfills=Backfills(database, built, credentials, interpreter.told),
         server_lists=ServerLists(database, built, credentials, interpreter.added, interpreter.told),
+        watchlists=Watchlists(database, built, credentials, interpreter.told, settings.watchlist_minutes),
         imports=Imports(
             database,
             settings.data_dir / "imports",
@@ -313,6 +315,7 @@ def background_tasks(service: Service) -> list[asyncio.Task[Any]]:
         "pruner": Pruner(database, settings.retention_days).run,
         "backfills": service.backfills.run,
         "server lists": service.server_lists.run,
+        "watchlists": service.watchlists.run,
         "imports": service.imports.run,
         "resolver": service.resolver.run,
         "shows' ids": service.show_ids.run,

@@ -33,6 +33,7 @@ from webhook.transfer.import_queue import Imports
 from webhook.transfer.lookup_queue import Resolver
 from webhook.transfer.server_lists import ServerLists
 from webhook.transfer.show_ids import ShowIds
+from webhook.transfer.watchlists import Watchlists
 
 
 @dataclass(slots=True)
@@ -61,6 +62,7 @@ class Service:
     listeners: Listeners
     backfills: Backfills
     server_lists: ServerLists
+    watchlists: Watchlists
     imports: Imports
     resolver: Resolver
     integrity: Integrity

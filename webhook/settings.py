@@ -116,6 +116,9 @@ class Settings(BaseModel):
         ge=0,
         description="Minutes between catch-ups with media servers; 0: at start and every night.",
     )
+    watchlist_minutes: int = Field(
+        60, ge=0, description="Minutes between reads of services' watchlists; 0: only when asked for."
+    )
     silence_days: int = Field(
         3, ge=0, description="Days without a webhook before a server is reported as silent; 0: never."
     )

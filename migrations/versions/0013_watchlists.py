@@ -13,7 +13,8 @@ def upgrade() -> None:
     number = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
     op.add_column("library", sa.Column("via", sa.String(length=32), nullable=True))
     op.add_column(
-        "person", sa.Column("watchlist_until", sa.String(length=16), nullable=False, server_default="finished")
+        "person",
+        sa.Column("watchlist_until", sa.String(length=16), nullable=False, server_default="finished"),
     )
     op.create_table(
         "watchlist_read",

@@ -131,6 +131,10 @@ CONTRACT = Contract(
         Operation(method="POST", path="/sync/ratings/remove", headers=SIGNED, body=anything()),
         Operation(method="POST", path="/sync/collection", headers=SIGNED, body=anything(collected_at=AT)),
         Operation(method="POST", path="/sync/collection/remove", headers=SIGNED, body=anything()),
+        Operation(method="GET", path="/sync/watchlist", headers=SIGNED, query=PAGED),
+        Operation(method="GET", path=f"/sync/watchlist/{{kind:{GROUPS}}}", headers=SIGNED, query=PAGED),
+        Operation(method="POST", path="/sync/watchlist", headers=SIGNED, body=anything(notes=TEXT)),
+        Operation(method="POST", path="/sync/watchlist/remove", headers=SIGNED, body=anything()),
         Operation(method="GET", path="/users/settings", headers=SIGNED),
         Operation(method="GET", path="/users/{id}/watching", headers=SIGNED),
         Operation(

@@ -88,6 +88,7 @@ class Switches:
     rate_limit: bool = False
     ratelimit_headers: str = "full"  # or "retry_after_only", "none"
     watchlist_limit: int | None = None
+    watchlist_loses: int = 0  # titles that its pages lack, though their headers count them
     collection_limit: int | None = None
     limit_headers: bool = True
 
@@ -773,10 +774,10 @@ class Trakt(Fake):
         leaves = list(self.leaves(ask.body, spread=False))
         self.limit(ask.user.watchlist, leaves, self.switches.watchlist_limit)
         old = [leaf for leaf in leaves if leaf.entry and leaf.entry.key in ask.user.watchlist]
-        for leaf in leaves:
+        fresh = [leaf for leaf in leaves if leaf not in old]
+        for leaf in fresh:
             rank = {"rank": len(ask.user.watchlist) + 1, "id": next(self.ids), "notes": None}
             self.put(ask.user, ask.user.watchlist, leaf, "listed_at", rank)
-        fresh = [leaf for leaf in leaves if leaf not in old]
         body = {"added": count(fresh), "existing": count(old), "not_found": self.not_found(leaves)}
         return answer({**body, "list": self.listing(ask)}, 201)
 
@@ -823,7 +824,9 @@ class Trakt(Fake):
         return self.list_rows(ask, ask.user.ratings)
 
     def list_watchlist(self, ask: Ask) -> Response:
-        return self.list_rows(ask, ask.user.watchlist)
+        kind = GROUPS.get(ask.path("group", ""))
+        rows = [row for row in ask.user.watchlist.values() if kind in (None, row["type"])]
+        return paged(rows, ask, None, loses=self.switches.watchlist_loses)
 
     def list_rows(self, ask: Ask, rows: dict[str, Json]) -> Response:
         kind = GROUPS.get(ask.path("group", ""))
@@ -1023,8 +1026,11 @@ def scrobbled(action: str, entry: Entry, progress: float, history_id: int = 0) -
     return answer({**told, **entry.wire()}, 201)
 
 
-def paged(rows: list[Any], ask: Ask, default: int | None) -> Response:
-    """One page and its headers; `default` None: everything, unless a page was asked for."""
+def paged(rows: list[Any], ask: Ask, default: int | None, *, loses: int = 0) -> Response:
+    """One page and its headers; `default` None: everything, unless a page was asked for.
+
+    `loses`: so many of the rows are missing, and counted nevertheless.
+    """
     asked = {name: ask.query[name] for name in ("page", "limit") if ask.query.get(name, "").isdigit()}
     if default is None and not asked:
         return answer(rows)
@@ -1036,7 +1042,7 @@ def paged(rows: list[Any], ask: Ask, default: int | None) -> Response:
         "X-Pagination-Page-Count": str(-(-len(rows) // limit)),
         "X-Pagination-Item-Count": str(len(rows)),
     }
-    return answer(rows[(page - 1) * limit : page * limit], headers=headers)
+    return answer(rows[loses:][(page - 1) * limit : page * limit], headers=headers)
 
 
 def count(leaves: list[Leaf], groups: tuple[str, ...] = tuple(GROUPS)) -> dict[str, int]:

@@ -147,10 +147,10 @@ def test_scripts_put_on_and_take_off(home: Household) -> None:
     made = api.post("/api/v1/watchlist", json={"kind": "movie", "title": "Parasite", "ids": {"tmdb": 496243}})
     again = api.post("/api/v1/watchlist", json={"kind": "movie", "ids": {"tmdb": 496243}}).json()
 
-    assert (made.json()["added"], again["added"]) == (True, False)
-    entry = again["entry"]
+    assert (made.json()["changed"], again["changed"]) == (True, False)
+    (entry,) = api.get("/api/v1/watchlist").json()["items"]
     assert (entry["key"], entry["via"], entry["on"]) == ("movie:tmdb:496243", "hand", [])
-    assert api.delete("/api/v1/watchlist/movie:tmdb:496243").json()["removed"] is True
+    assert api.delete("/api/v1/watchlist/movie:tmdb:496243").json()["changed"] is True
     assert api.delete("/api/v1/watchlist/movie:tmdb:496243").status_code == 404
     assert api.post("/api/v1/watchlist", json={"kind": "episode", "title": "x"}).status_code == 422
     assert api.post("/api/v1/watchlist", json={"kind": "movie", "title": "x"}).status_code == 422
@@ -169,9 +169,11 @@ def test_a_service_is_switched_and_sent_what_it_lacks(home: Household, trakt: in
     put(home, PARASITE, HARBOUR)
     read(home, trakt, HARBOUR)
     api = home.api()
-    assert api.post("/api/v1/watchlist/services/trakt/send").status_code == 422
-    answer = api.patch("/api/v1/watchlist/services/trakt", json={"sends": True, "reads": False}).json()
-    assert (answer["service"]["sends"], answer["service"]["reads"]) == (True, False)
+    address = "/api/v1/watchlist/services/trakt"
+    assert api.patch(address, json={"send_missing": True}).status_code == 422
+    assert api.patch(address, json={"sends": True, "reads": False}).json() == {"count": 0}
+    (service,) = api.get("/api/v1/watchlist").json()["services"]
+    assert (service["sends"], service["reads"]) == (True, False)
 
     assert "Send the 1 missing title" in home.browser().get(PAGE).text
     assert post(home.browser(), "services/trakt", does="send").status_code == 200
@@ -208,14 +210,15 @@ def test_a_script_decides_about_what_is_held(home: Household, trakt: int) -> Non
     read(home, trakt)
 
     (service,) = home.api().get("/api/v1/watchlist").json()["services"]
-    answer = home.api().post("/api/v1/watchlist/services/trakt/held", json={"remove": False}).json()
+    answer = home.api().patch("/api/v1/watchlist/services/trakt", json={"held": "keep"}).json()
 
     assert (service["held"], service["held_titles"][0]) == (12, "Film 1")
-    assert (answer["changed"], answer["service"]["held"]) == (12, 0)
+    assert answer == {"count": 12}
+    assert home.api().get("/api/v1/watchlist").json()["services"][0]["held"] == 0
 
 
 def test_all_services_are_read_when_asked(home: Household, trakt: int) -> None:
-    assert home.api().post("/api/v1/watchlist/read").json() == {"services": 1}
+    assert home.api().post("/api/v1/watchlist/read").json() == {"count": 1}
     assert "The lists are read now." in post(home.browser(), "read").text
 
     asked = home.do(lambda connection: watchlist_reads.find_read(connection, trakt))

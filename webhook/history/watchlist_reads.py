@@ -49,8 +49,9 @@ def set_read(connection: Connection, account_id: int, **values: object) -> None:
     """Set these fields of how far an account's list was read."""
     if find_read(connection, account_id) is None:
         connection.execute(insert(watchlist_read), {"account_id": account_id, "off": False, "asked": False})
-    here = watchlist_read.c.account_id == account_id
-    connection.execute(update(watchlist_read).where(here).values(values))
+    if values:
+        here = watchlist_read.c.account_id == account_id
+        connection.execute(update(watchlist_read).where(here).values(values))
 
 
 def forget_account(connection: Connection, account_id: int) -> None:
@@ -67,19 +68,6 @@ def list_copies(connection: Connection, account_id: int) -> list[WatchlistCopyRo
     """What the account listed when it was read last."""
     wanted = select(watchlist_copy).where(watchlist_copy.c.account_id == account_id)
     return fetch_all(connection, wanted.order_by(watchlist_copy.c.id), WatchlistCopyRow)
-
-
-def find_copy(connection: Connection, account_id: int, item: Item) -> WatchlistCopyRow | None:
-    """What the account lists as this item."""
-    rows = list_copies(connection, account_id)
-    return ItemIndex((item_from_json(row.item), row) for row in rows).find(item)
-
-
-def absent_items(connection: Connection, account_id: int, listed: Sequence[WantedItem]) -> list[Item]:
-    """What the account listed before and lists no longer."""
-    index: ItemIndex[WantedItem] = ItemIndex((one.item, one) for one in listed)
-    items = (item_from_json(row.item) for row in list_copies(connection, account_id))
-    return [item for item in items if index.find(item) is None]
 
 
 def apply_read(

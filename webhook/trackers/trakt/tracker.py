@@ -45,7 +45,8 @@ from webhook.trackers.trakt.responses import (
     row_id,
 )
 from webhook.trackers.trakt.search import Finder
-from webhook.trackers.trakt.sync import GONE, Sync
+from webhook.trackers.trakt.sync import GONE
+from webhook.trackers.trakt.watchlist import TraktWatchlist
 
 log = logging.getLogger(__name__)
 
@@ -80,7 +81,7 @@ class PauseRefused(Exception):
     """Trakt refuses the call for a pause itself, for any item."""
 
 
-class Trakt(Sync):
+class Trakt(TraktWatchlist):
     """Scrobbles live; late marks go into the history with their date.
 
     The item that an answer names is compared with the one that was meant (`matching`): a mark of another item is
@@ -90,7 +91,12 @@ class Trakt(Sync):
     name = "trakt"
     label = LABEL
     kinds = frozenset({Kind.MOVIE, Kind.EPISODE, Kind.SHOW, Kind.SEASON})
-    actions: ClassVar[Mapping[Action, str]] = {**Scrobbler.actions, Action.ADD: "add"}
+    actions: ClassVar[Mapping[Action, str]] = {
+        **Scrobbler.actions,
+        Action.ADD: "add",
+        Action.WATCHLIST: "put_on_list",
+        Action.UNWATCHLIST: "take_off_list",
+    }
     batch = 50  # no maximum is documented
     min_pause = MIN_PROGRESS  # below it Trakt keeps nothing
 

@@ -10,16 +10,16 @@ from typing_extensions import TypedDict
 from webhook.domain.event import Ids, Kind
 from webhook.domain.watchlist import Leaving
 from webhook.people.scopes import Scope
-from webhook.queries.watchlist import WatchlistEntryJson, WatchlistJson, WatchlistServiceJson
+from webhook.queries.watchlist import WatchlistJson
 from webhook.storage.json_fields import Count
 from webhook.web.history import watchlist
 from webhook.web.history.models import ItemIds, Title
-from webhook.web.http.api import found_or
 from webhook.web.http.errors import Problem
-from webhook.web.http.models import Body, Expect, OneOf, PersonQuery
+from webhook.web.http.models import Body, OneOf, PersonQuery
 from webhook.web.http.operations import Call, Operation
 
 WANTED_KINDS = (Kind.MOVIE, Kind.SHOW)
+HELD = ("remove", "keep")
 EntryKey = Annotated[str, Field(json_schema_extra={"examples": ["movie:tmdb:496243"]})]
 Service = Annotated[str, Field(json_schema_extra={"examples": ["trakt"]})]
 BY_ENTRY_KEY, BY_SERVICE = {"key": EntryKey}, {"tracker": Service}
@@ -34,7 +34,7 @@ class NewEntry(Body):
     ids: ItemIds = Field(default_factory=dict)
 
 
-class LeavingChange(Body):
+class UntilChange(Body):
     until: Annotated[
         Leaving,
         Field(strict=False, description="When an item leaves the list: a show finished or begun, or never."),
@@ -44,31 +44,27 @@ class LeavingChange(Body):
 class ServiceChange(Body):
     reads: bool | None = Field(None, description="Whether its list is read.")
     sends: bool | None = Field(None, description="Whether changes are sent to it.")
+    held: Annotated[str, OneOf(lambda: HELD)] | None = Field(
+        None, description="Titles gone there: remove them here too, or keep them."
+    )
+    send_missing: bool = Field(False, description="Send what its list lacks.")
 
 
-class HeldChoice(Body):
-    remove: Annotated[bool, Expect("true to take the titles off here too, or false to keep them")]
+class ChangedEntry(TypedDict):
+    """An entry, and whether it was not on the list, or on it, before."""
 
-
-class AddedEntry(TypedDict):
-    added: bool
-    entry: WatchlistEntryJson
-
-
-class RemovedEntry(TypedDict):
     key: str
-    removed: bool
+    changed: bool
 
 
-class AskedServices(TypedDict):
-    services: Count
+class ChosenUntil(TypedDict):
+    until: str
 
 
-class ServiceResult(TypedDict):
-    """What a decision came to, and the service as it is now."""
+class ChangedTitles(TypedDict):
+    """How many titles, or services, it was about."""
 
-    changed: Count
-    service: WatchlistServiceJson
+    count: Count
 
 
 async def get_watchlist(call: Call[None, PersonQuery]) -> WatchlistJson:
@@ -76,71 +72,51 @@ async def get_watchlist(call: Call[None, PersonQuery]) -> WatchlistJson:
     return await watchlist.show_watchlist(call.service, await call.owner_of(call.query.person))
 
 
-async def add_to_watchlist(call: Call[NewEntry, PersonQuery]) -> AddedEntry:
+async def add_to_watchlist(call: Call[NewEntry, PersonQuery]) -> ChangedEntry:
     """Put a film or a show on the watchlist; it is sent to the services that are switched on for it."""
     owner, given = await call.owner_of(call.query.person), call.body
     item = watchlist.wanted_item(given.kind, given.title, given.year, Ids.from_json(given.ids))
-    added = await watchlist.add_item(call.service, owner, item)
-    shown = await watchlist.show_watchlist(call.service, owner)
-    entry = next((one for one in shown["items"] if watchlist.is_entry_of(one, item)), None)
-    return {"added": added, "entry": found_or(entry, watchlist.NO_SUCH_ENTRY)}
+    key, added = await watchlist.add_item(call.service, owner, item)
+    return {"key": key, "changed": added}
 
 
-async def remove_from_watchlist(call: Call[None, PersonQuery]) -> RemovedEntry:
+async def remove_from_watchlist(call: Call[None, PersonQuery]) -> ChangedEntry:
     """Take an item off the watchlist, here and at the services that are switched on for it."""
     owner, key = await call.owner_of(call.query.person), call.path("key")
     if not await watchlist.remove_entries(call.service, owner, {key}):
         raise Problem(404, watchlist.NO_SUCH_ENTRY)
-    return {"key": key, "removed": True}
+    return {"key": key, "changed": True}
 
 
-async def change_until(call: Call[LeavingChange, PersonQuery]) -> WatchlistJson:
+async def change_until(call: Call[UntilChange, PersonQuery]) -> ChosenUntil:
     """Choose when an item leaves the watchlist by itself."""
-    owner = await call.owner_of(call.query.person)
-    await watchlist.set_until(call.service, owner, call.body.until)
-    return {**await watchlist.show_watchlist(call.service, owner), "until": call.body.until.value}
+    await watchlist.set_until(call.service, await call.owner_of(call.query.person), call.body.until)
+    return {"until": call.body.until.value}
 
 
-async def read_services(call: Call[None, PersonQuery]) -> AskedServices:
-    """Have the watchlists of all services read now."""
-    owner = await call.owner_of(call.query.person)
-    return {"services": await watchlist.ask_to_read(call.service, owner)}
+async def read_services(call: Call[None, PersonQuery]) -> ChangedTitles:
+    """Have the watchlists of all services read now; `count` is the number of services."""
+    return {"count": await watchlist.ask_to_read(call.service, await call.owner_of(call.query.person))}
 
 
-async def change_service(call: Call[ServiceChange, PersonQuery]) -> ServiceResult:
-    """Switch the reading of a service's watchlist, or the sending to it, on or off."""
-    owner = await call.owner_of(call.query.person)
-    await watchlist.change_service(call.service, owner, call.path("tracker"), call.body.model_dump())
-    return await service_result(call, 0)
-
-
-async def settle_hold(call: Call[HeldChoice, PersonQuery]) -> ServiceResult:
-    """Decide about titles that were suddenly gone from a service's watchlist and are held here."""
-    owner = await call.owner_of(call.query.person)
-    tracker, remove = call.path("tracker"), call.body.remove
-    return await service_result(
-        call, await watchlist.settle_hold(call.service, owner, tracker, remove=remove)
-    )
-
-
-async def send_all(call: Call[None, PersonQuery]) -> ServiceResult:
-    """Send a service every title of the watchlist that its own lacks."""
-    owner = await call.owner_of(call.query.person)
-    return await service_result(call, await watchlist.send_all(call.service, owner, call.path("tracker")))
-
-
-async def service_result(call: Call[Any, PersonQuery], changed: int) -> ServiceResult:
-    owner = await call.owner_of(call.query.person)
-    shown = await watchlist.show_watchlist(call.service, owner)
-    (found,) = (one for one in shown["services"] if one["tracker"] == call.path("tracker"))
-    return {"changed": changed, "service": found}
+async def change_service(call: Call[ServiceChange, PersonQuery]) -> ChangedTitles:
+    """Switch a service's watchlist on or off, send it what it lacks, or decide about what is gone from it."""
+    owner, tracker, given = await call.owner_of(call.query.person), call.path("tracker"), call.body
+    await watchlist.change_service(call.service, owner, tracker, given.model_dump())
+    count = 0
+    if given.held is not None:
+        remove = given.held == "remove"
+        count += await watchlist.settle_hold(call.service, owner, tracker, remove=remove)
+    if given.send_missing:
+        count += await watchlist.send_all(call.service, owner, tracker)
+    return {"count": count}
 
 
 WRITE = Scope.HISTORY_WRITE
 OPERATIONS: tuple[Operation[Any, Any], ...] = (
     Operation("GET", "/watchlist", get_watchlist, Scope.READ, query=PersonQuery),
     Operation("POST", "/watchlist", add_to_watchlist, WRITE, body=NewEntry, query=PersonQuery),
-    Operation("PATCH", "/watchlist", change_until, WRITE, body=LeavingChange, query=PersonQuery),
+    Operation("PATCH", "/watchlist", change_until, WRITE, body=UntilChange, query=PersonQuery),
     Operation("POST", "/watchlist/read", read_services, WRITE, query=PersonQuery),
     Operation(
         "PATCH",
@@ -148,23 +124,6 @@ OPERATIONS: tuple[Operation[Any, Any], ...] = (
         change_service,
         WRITE,
         body=ServiceChange,
-        query=PersonQuery,
-        path_types=BY_SERVICE,
-    ),
-    Operation(
-        "POST",
-        "/watchlist/services/{tracker}/held",
-        settle_hold,
-        WRITE,
-        body=HeldChoice,
-        query=PersonQuery,
-        path_types=BY_SERVICE,
-    ),
-    Operation(
-        "POST",
-        "/watchlist/services/{tracker}/send",
-        send_all,
-        WRITE,
         query=PersonQuery,
         path_types=BY_SERVICE,
     ),

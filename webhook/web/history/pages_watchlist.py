@@ -106,7 +106,7 @@ class WatchlistPages(Page):
         given = Params(known)
         title, year = given.text("title") or given.text("show"), given.text("year")
         item = watchlist.wanted_item(kind, title, whole(year or ""), ids_of_form(known, whose))
-        added = await watchlist.add_item(self.service, owner, item)
+        _, added = await watchlist.add_item(self.service, owner, item)
         return self.back(request, fields, "listed" if added else "on-it")
 
     async def remove(self, request: Request, visitor: Visitor, fields: Mapping[str, str]) -> str:

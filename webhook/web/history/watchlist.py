@@ -9,12 +9,12 @@ from sqlalchemy import Connection, update
 
 from webhook import clock
 from webhook.accounts import accounts
-from webhook.domain.event import ITEMS, Action, Ids, Item, Kind, Movie, Show
-from webhook.domain.items import is_one, keys
+from webhook.domain.event import Action, Ids, Item, Kind, Movie, Show
+from webhook.domain.items import keys
 from webhook.domain.watchlist import Leaving
 from webhook.history import watchlist_reads
 from webhook.history.watchlist import HAND, Watchlist
-from webhook.queries.watchlist import WatchlistEntryJson, WatchlistJson, list_accounts, read_watchlist
+from webhook.queries.watchlist import WatchlistJson, list_accounts, read_watchlist
 from webhook.service import Service
 from webhook.storage.tables import AccountRow, PersonRow, person
 from webhook.trackers import label
@@ -51,8 +51,15 @@ async def change_list(service: Service, owner: PersonRow, change: Callable[[Watc
     return changed
 
 
-async def add_item(service: Service, owner: PersonRow, item: Item) -> bool:
-    return await change_list(service, owner, lambda mine: mine.add(item, mine.now, HAND))
+async def add_item(service: Service, owner: PersonRow, item: Item) -> tuple[str, bool]:
+    """Put an item on the list; returns its entry's key, and True if it was not there."""
+
+    def add(mine: Watchlist) -> tuple[str, bool]:
+        added = mine.add(item, mine.now, HAND)
+        row = mine.find(item)
+        return "" if row is None else row.item_key, added
+
+    return await change_list(service, owner, add)
 
 
 async def remove_entries(service: Service, owner: PersonRow, wanted: set[str]) -> int:
@@ -82,13 +89,6 @@ async def ask_to_read(service: Service, owner: PersonRow) -> int:
         return len(found)
 
     return await service.database.run(ask)
-
-
-def is_entry_of(entry: WatchlistEntryJson, item: Item) -> bool:
-    """True if an entry of the list is this item."""
-    ids, cls = Ids.from_json(entry["ids"]), type(item)
-    other = ITEMS[entry["kind"]](title=entry["title"], year=entry["year"], ids=ids)
-    return isinstance(other, cls) and is_one(other, item)
 
 
 # --- one service

@@ -1,0 +1,201 @@
+"""Each service with a watchlist, over HTTP: whole reads are taken over, broken ones never, and what is sent arrives once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from tests.watchlist.keepers import HARBOUR, KEEPERS, PARASITE, TIDEWATER, many
+from tests.watchlist.services import Lists
+from webhook.domain.event import Episode, Ids
+
+Make = Callable[..., Lists]
+HOUR = timedelta(hours=1)
+EVERY = sorted(KEEPERS)
+BROKEN: dict[str, dict[str, Any]] = {
+    "unauthorized": {"status": 401},
+    "forbidden": {"status": 403},
+    "not found": {"status": 404},
+    "too many": {"status": 429, "headers": {"Retry-After": "30"}},
+    "down": {"status": 503},
+    "html": {"status": 200, "body": "<html>Please sign in</html>"},
+    "another shape": {"status": 200, "body": {"items": "none"}},
+    "cut": {"status": 200, "body": '[{"id": 1, "movie": {', "cut": 12},
+    "reset": {"reset": True},
+}
+
+
+@pytest.mark.parametrize("name", EVERY)
+def test_a_list_is_taken_over_with_what_it_knows(make_lists: Make, name: str) -> None:
+    house = make_lists(name)
+    house.keepers[name].put(PARASITE, TIDEWATER)
+
+    (report,) = house.read()
+
+    assert report.error is None, report.error
+    assert house.titles() == {"Parasite", "Saltmarsh"}
+    assert house.deliveries() == []
+
+
+@pytest.mark.parametrize("name", EVERY)
+def test_a_list_longer_than_a_page_is_read_whole(make_lists: Make, name: str) -> None:
+    house = make_lists(name)
+    house.keepers[name].put(*many(61), PARASITE)
+
+    house.read()
+
+    assert len(house.titles()) == 62
+
+
+@pytest.mark.parametrize("what", sorted(BROKEN))
+@pytest.mark.parametrize("name", EVERY)
+def test_a_broken_read_removes_nothing_and_says_why(make_lists: Make, name: str, what: str) -> None:
+    house = make_lists(name)
+    house.keepers[name].put(PARASITE, HARBOUR, TIDEWATER)
+    house.read()
+    house.keepers[name].take(PARASITE)
+    house.keepers[name].fake.faults.add(house.keepers[name].route, times=-1, **BROKEN[what])
+
+    (report,) = house.read()
+
+    assert report.error
+    assert house.error(name) == report.error
+    assert house.titles() == {"Parasite", "Harbour", "Saltmarsh"}
+    house.keepers[name].fake.faults.clear()
+    house.read()
+    assert house.titles() == {"Harbour", "Saltmarsh"}
+    assert house.error(name) is None
+
+
+@pytest.mark.parametrize("name", EVERY)
+def test_a_list_that_is_suddenly_empty_is_held(make_lists: Make, name: str) -> None:
+    house = make_lists(name)
+    house.keepers[name].put(*many(61))
+    house.read()
+    house.keepers[name].take(*many(61))
+
+    (report,) = house.read()
+
+    assert report.result is not None
+    assert report.result.held == 61
+    assert len(house.titles()) == 61
+    assert house.held(name) == 61
+
+
+@pytest.mark.parametrize("name", EVERY)
+def test_what_is_put_on_and_taken_off_here_arrives_there_once(make_lists: Make, name: str) -> None:
+    house = make_lists(name)
+
+    house.add(PARASITE, TIDEWATER)
+    house.send()
+    assert house.keepers[name].listed() == {"Parasite", "Saltmarsh"}
+    house.sync()
+    house.remove(PARASITE)
+    house.send()
+    house.sync()
+
+    assert house.keepers[name].listed() == {"Saltmarsh"}
+    assert house.titles() == {"Saltmarsh"}
+    assert house.outcomes(name) == [("watchlist", "done"), ("watchlist", "done"), ("unwatchlist", "done")]
+
+
+@pytest.mark.parametrize("name", EVERY)
+def test_putting_on_what_is_there_and_taking_off_what_is_not_succeeds(make_lists: Make, name: str) -> None:
+    house = make_lists(name)
+    house.keepers[name].put(PARASITE)
+
+    house.add(PARASITE, HARBOUR)
+    house.send()
+    house.keepers[name].take(HARBOUR)
+    house.remove(HARBOUR)
+    house.send()
+
+    assert {state for _, state in house.outcomes(name)} == {"done"}
+    assert house.keepers[name].listed() == {"Parasite"}
+
+
+@pytest.mark.parametrize("name", EVERY)
+def test_nothing_is_sent_where_it_is_not_switched_on(make_lists: Make, name: str) -> None:
+    house = make_lists(name, told=False)
+
+    house.add(PARASITE)
+    house.send()
+
+    assert house.deliveries() == []
+    assert house.keepers[name].listed() == set()
+
+
+@pytest.mark.parametrize("name", EVERY)
+def test_a_title_that_the_service_does_not_know_is_asked_for_again_in_a_week(
+    make_lists: Make, name: str
+) -> None:
+    house = make_lists(name)
+    unknown = type(PARASITE)(title="Nowhere", year=1931, ids=Ids(tmdb=999_999_1))
+
+    house.add(unknown, PARASITE)
+    house.send()
+
+    (first, second) = house.deliveries(name)
+    assert (first["state"], second["state"]) == ("waiting", "done")
+    assert "a week" in str(first["reason"])
+
+
+def test_a_show_that_trakt_drops_at_its_first_episode_stays_here_and_elsewhere(make_lists: Make) -> None:
+    house = make_lists("trakt")
+    house.keepers["trakt"].put(TIDEWATER, PARASITE)
+    house.read()
+
+    house.watch(Episode(show="Saltmarsh", season=1, number=1, show_ids=TIDEWATER.ids, ids=Ids(tvdb=8118901)))
+    house.send()
+    assert house.keepers["trakt"].listed() == {"Parasite"}
+    house.read()
+
+    assert house.titles() == {"Parasite", "Saltmarsh"}
+
+
+def test_what_was_watched_at_trakt_alone_was_not_taken_off(make_lists: Make) -> None:
+    house = make_lists("trakt")
+    trakt = house.keepers["trakt"]
+    trakt.put(TIDEWATER, PARASITE)
+    house.read()
+    house.advance(HOUR)
+    at = trakt.fake.clock.now().isoformat()
+    entry = trakt.fake.catalogue.by_ids("movie", {"tmdb": 496243})
+    row = {"id": 1, "watched_at": at, "action": "watch", "type": "movie", **entry.wire()}
+    trakt.fake.user("anna").history.append(row)
+    trakt.take(PARASITE)
+
+    house.read()
+
+    assert house.titles() == {"Parasite", "Saltmarsh"}
+
+
+def test_a_read_that_trakt_sends_short_is_no_read(make_lists: Make) -> None:
+    house = make_lists("trakt")
+    house.keepers["trakt"].put(PARASITE, HARBOUR)
+    house.read()
+    house.keepers["trakt"].fake.switches.watchlist_loses = 1
+
+    (report,) = house.read()
+
+    assert "1 of 2 titles" in str(report.error)
+    assert house.titles() == {"Parasite", "Harbour"}
+
+
+def test_a_full_list_at_trakt_is_said_once_and_keeps_nothing_else_back(make_lists: Make) -> None:
+    house = make_lists("trakt")
+    house.keepers["trakt"].fake.switches.watchlist_limit = 1
+    house.keepers["trakt"].fake.switches.limit_headers = False
+
+    house.add(PARASITE, HARBOUR, TIDEWATER)
+    house.send()
+    house.watch(HARBOUR)
+    house.send()
+
+    assert [state for _, state in house.outcomes("trakt")] == ["done", "parked", "parked"]
+    calls = house.keepers["trakt"].fake.made("POST /sync/watchlist")
+    assert [call.status for call in calls] == [201, 420]
+    assert len(house.keepers["trakt"].fake.user("anna").history) == 1
