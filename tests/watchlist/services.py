@@ -24,7 +24,7 @@ from webhook.history.watchlist import HAND, Watchlist
 from webhook.people import identities, people
 from webhook.queries.deliveries import DeliveryJson, list_deliveries
 from webhook.storage.tables import account, watchlist_read
-from webhook.transfer.watchlists import Report
+from webhook.transfer.watchlists import ReadReport
 
 
 class Lists(House):
@@ -74,7 +74,7 @@ class Lists(House):
 
     # --- what is done
 
-    def read(self, name: str | None = None) -> list[Report]:
+    def read(self, name: str | None = None) -> list[ReadReport]:
         """Read the lists now, of one service or of all."""
         wanted = [self.accounts[one] for one in self.accounts if name in (None, one)]
 

@@ -47,7 +47,7 @@ MAX_EXPLAINED = 30
 
 
 @dataclass(frozen=True, slots=True)
-class Report:
+class ReadReport:
     """What the read of one account's list came to: its changes, or why it could not be read."""
 
     tracker: str
@@ -82,7 +82,7 @@ class Watchlists:
                 log.warning("The database is unavailable; watchlists wait.", why=str(error))
             await clock.awaken(never, stop, STEP_SECONDS)
 
-    async def run_once(self, *, only_asked: bool = False) -> list[Report]:
+    async def run_once(self, *, only_asked: bool = False) -> list[ReadReport]:
         """Read the lists that are due or asked for."""
         now = clock.now()
         due = await self.database.read(lambda connection: self.find_due(connection, now, only_asked))
@@ -121,7 +121,7 @@ class Watchlists:
 
         return await self.database.run(claim)
 
-    async def read_account(self, row: AccountRow) -> Report:
+    async def read_account(self, row: AccountRow) -> ReadReport:
         """Read one account's list and apply it; where not all of it came, only the reason is stored."""
         tracker, began = self.trackers[row.tracker], clock.now()
         try:
@@ -140,7 +140,7 @@ class Watchlists:
         await self.database.run(
             lambda connection: watchlist_reads.set_read(connection, row.id, error=reason, asked=False)
         )
-        return Report(row.tracker, error=reason)
+        return ReadReport(row.tracker, error=reason)
 
     async def ask(self, row: AccountRow, tracker: Tracker) -> tuple[Sequence[WantedItem], Sequence[Item]]:
         """The list, and what left it by itself of what is gone from it."""
@@ -158,7 +158,7 @@ class Watchlists:
         listed: Sequence[WantedItem],
         moved: Sequence[Item],
         began: datetime,
-    ) -> Report:
+    ) -> ReadReport:
         def change(connection: Connection) -> ReadResult:
             mine = Watchlist(connection, row.person_id, self.can, began)
             return watchlist_reads.apply_read(mine, row.id, tracker.label, listed, moved)
@@ -173,7 +173,7 @@ class Watchlists:
             removed=result.removed,
             held=result.held,
         )
-        return Report(row.tracker, result=result)
+        return ReadReport(row.tracker, result=result)
 
 
 def find_absent(connection: Connection, account_id: int, listed: Sequence[WantedItem]) -> list[WantedItem]:

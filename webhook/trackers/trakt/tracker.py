@@ -94,8 +94,8 @@ class Trakt(TraktWatchlist):
     actions: ClassVar[Mapping[Action, str]] = {
         **Scrobbler.actions,
         Action.ADD: "add",
-        Action.WATCHLIST: "put_on_list",
-        Action.UNWATCHLIST: "take_off_list",
+        Action.WATCHLIST: "list_title",
+        Action.UNWATCHLIST: "unlist_title",
     }
     batch = 50  # no maximum is documented
     min_pause = MIN_PROGRESS  # below it Trakt keeps nothing

@@ -26,14 +26,14 @@ from webhook.trackers.trakt.payloads import LABEL, iso
 from webhook.trackers.trakt.responses import json_int, parse_ids, row_id
 from webhook.trackers.trakt.sync import Sync
 
-GROUPS = ("movies", "shows")
+LISTED_GROUPS = ("movies", "shows")
 
 
 class TraktWatchlist(Sync):
     """The part of the tracker that keeps the watchlist."""
 
     async def watchlist(self, access: Access) -> list[WantedItem]:
-        return [one for group in GROUPS for one in await self.list_group(group, access)]
+        return [one for group in LISTED_GROUPS for one in await self.list_group(group, access)]
 
     async def list_group(self, group: str, access: Access) -> list[WantedItem]:
         """All films or shows; raises Retry where fewer came than there are."""
@@ -72,14 +72,14 @@ class TraktWatchlist(Sync):
         response = self.accept(await self.ask(access, "GET", path, params=params, patient=True))
         return bool(expect_rows(LABEL, response))
 
-    async def put_on_list(self, delivery: Delivery, access: Access) -> Done:
+    async def list_title(self, delivery: Delivery, access: Access) -> Done:
         item = require_listable(LABEL, delivery.item)
         try:
             return await self.sync("/sync/watchlist", item, {}, access)
         except Unmatched as error:
             raise unknown_title(LABEL, item) from error
 
-    async def take_off_list(self, delivery: Delivery, access: Access) -> Done:
+    async def unlist_title(self, delivery: Delivery, access: Access) -> Done:
         item = require_listable(LABEL, delivery.item)
         try:
             return await self.sync("/sync/watchlist/remove", item, {}, access, gives="deleted")
