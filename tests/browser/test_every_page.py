@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from importlib.resources import files
 from pathlib import Path
@@ -33,10 +33,10 @@ NARROWEST = 320
 """A desktop of 1280 pixels at 400 %: nothing may need to be scrolled both ways (WCAG 1.4.10)."""
 
 GRAVE = ("serious", "critical")
-SEEN = "{ runOnly: ['color-contrast', 'link-in-text-block', 'scrollable-region-focusable', 'target-size'] }"
+SEEN = "{ resultTypes: ['violations'], runOnly: ['color-contrast', 'link-in-text-block', 'scrollable-region-focusable', 'target-size'] }"
 """The rules that look and layout have to do with: colours and sizes differ by scheme and screen, the rest does not."""
 
-NAMES = "{ rules: { 'label-content-name-mismatch': { enabled: true } } }"
+NAMES = "{ resultTypes: ['violations'], rules: { 'label-content-name-mismatch': { enabled: true } } }"
 """Who speaks to a page says the words that stand on its buttons (WCAG 2.5.3); axe asks for it only when told to."""
 
 UNFOLD = """for (const one of document.querySelectorAll(
@@ -319,9 +319,9 @@ def test_so_is_the_sign_in_after_a_wrong_password(page: Page, full: Process) -> 
 # --- what is asked of every page
 
 
-def look(beside: Page, house: Process, path: str, status: int = 200) -> None:
+def look(page: Page, house: Process, path: str, status: int = 200) -> None:
     """Load it once, and judge it."""
-    with watched(beside, house, status) as page:
+    with watched(page, house, status):
         answer = page.goto(house.url + path)
         assert answer is not None
         assert answer.status == status
@@ -330,19 +330,26 @@ def look(beside: Page, house: Process, path: str, status: int = 200) -> None:
 
 
 @contextmanager
-def watched(beside: Page, house: Process, status: int) -> Iterator[Page]:
-    """A page of the same browser that asks nobody else, and meets no error but the one that is awaited."""
+def watched(page: Page, house: Process, status: int) -> Iterator[Page]:
+    """The page, which asks nobody else, and meets no error but the one that is awaited."""
     elsewhere: list[str] = []
     wrong: list[str] = []
-    with closing(beside.context.new_page()) as page:
-        page.on("request", lambda ask: None if ask.url.startswith(house.url) else elsewhere.append(ask.url))
-        page.on("pageerror", lambda error: wrong.append(str(error)))
-        page.on("console", lambda said: wrong.append(said.text) if said.type == "error" else None)
-        page.set_viewport_size(DESKTOP)
-        page.emulate_media(color_scheme="light", reduced_motion="reduce")
+    hears: dict[Any, Callable[[Any], None]] = {
+        "request": lambda ask: None if ask.url.startswith(house.url) else elsewhere.append(ask.url),
+        "pageerror": lambda error: wrong.append(str(error)),
+        "console": lambda said: wrong.append(said.text) if said.type == "error" else None,
+    }
+    for event, hear in hears.items():
+        page.on(event, hear)
+    page.set_viewport_size(DESKTOP)
+    page.emulate_media(color_scheme="light", reduced_motion="reduce")
+    try:
         yield page
-        assert not elsewhere
-        assert not [said for said in wrong if f"status of {status}" not in said]
+    finally:
+        for event, hear in hears.items():
+            page.remove_listener(event, hear)
+    assert not elsewhere
+    assert not [said for said in wrong if f"status of {status}" not in said]
 
 
 def judge(page: Page) -> None:
@@ -369,5 +376,5 @@ def fits(page: Page, width: int) -> bool:
 
 def violations(page: Page, options: str) -> list[Any]:
     """What keeps people out of the page, as axe finds it."""
-    found = page.evaluate(f"axe.run({options})")["violations"]
+    found = page.evaluate(f"axe.run({options}).then((told) => told.violations)")
     return [one for one in found if one["impact"] in GRAVE]
