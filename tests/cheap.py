@@ -1,8 +1,9 @@
-"""What costs people a moment and the tests minutes: the password hash, and the certificates each HTTP client reads."""
+"""What costs people a moment and the tests minutes: password hashes, certificates that are read, garbage collections."""
 
 from __future__ import annotations
 
 import functools
+import gc
 import ssl
 from typing import Any
 
@@ -31,3 +32,10 @@ def sharing(create: Any) -> Any:
         return read(**given) if once else create(*args, **given)
 
     return context
+
+
+def collect_garbage_seldom() -> None:
+    """Leave what is there out of collections, and let more come together before each."""
+    gc.freeze()
+    gc.set_threshold(20_000, 20, 100)
+    gc.enable()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import gc
 import itertools
 import os
 import shutil
@@ -25,6 +26,7 @@ from webhook.storage.db import Database
 COUNT = itertools.count()
 
 cheap.apply()
+gc.disable()  # while tests are collected: all that is made then stays
 
 
 @pytest.hookimpl(tryfirst=True)  # before pytest chooses among them by their marks
@@ -39,6 +41,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def pytest_runtest_call(item: pytest.Item) -> Iterator[None]:
     with layers.bound_cpu_time(item):
         yield
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_finish() -> None:
+    cheap.collect_garbage_seldom()
 
 
 @pytest.fixture(scope="session")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 import importlib
 import itertools
 import pkgutil
@@ -97,6 +98,7 @@ def sources() -> Iterator[tuple[str, ast.Module]]:
         yield str(path.relative_to(FOLDER)), ast.parse(path.read_text())
 
 
+@functools.cache
 def used() -> dict[str, set[str]]:
     """By which methods the pattern of each name, with its module, is asked anywhere in the package."""
     ways: dict[str, set[str]] = {}
@@ -120,12 +122,9 @@ def used() -> dict[str, set[str]]:
     return ways
 
 
-USED = used()
-
-
 def asked(name: str, pattern: re.Pattern[Any]) -> list[Callable[[Any], object]]:
     """How the package asks the pattern; one that stands in a table, or in a value, in every way that these are."""
-    ways = USED.get(name, set()) | {"fullmatch", "match"}
+    ways = used().get(name, set()) | {"fullmatch", "match"}
     if name.startswith("made."):
         ways |= {"sub"}
     if ways & ANYWHERE:
