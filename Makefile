@@ -13,7 +13,7 @@ WORKERS := $(shell expr $$(nproc 2>/dev/null || echo 2) + 2)
 
 .PHONY: setup run demo screenshots screenshots-accept texts test test-fast soak check bench lock clean
 
-setup: .venv/.runtime .venv/.dev  ## everything the other targets need, then stop
+setup: .venv/.dev  ## everything the other targets need, then stop
 
 run: .venv/.runtime
 	@exec $(BIN)/watchmark serve
@@ -80,7 +80,9 @@ clean:
 	@$(PIP) --no-deps --no-build-isolation --editable .
 	@touch $@
 
-.venv/.dev: requirements-dev.lock | .venv/.runtime
-	@echo "Installing what its tests and checks need into .venv"
-	@$(PIP) --require-hashes --requirement requirements-dev.lock
-	@touch $@
+# In one go: the second lock holds all of the first. What is never run need not be compiled.
+.venv/.dev: requirements-dev.lock requirements.lock pyproject.toml | .venv/bin/python
+	@echo "Installing Watchmark, and what its tests and checks need, into .venv"
+	@$(PIP) --no-compile --require-hashes --requirement requirements-dev.lock
+	@$(PIP) --no-deps --no-build-isolation --editable .
+	@touch .venv/.runtime $@
