@@ -108,7 +108,23 @@ CONTRACT = Contract(
             query={**APP, "allow_rewatch": exactly("yes")},
             body=marks(watched_at=AT),
         ),
-        Operation(method="POST", path="/sync/history/remove", headers=WRITES, query=APP, body=marks()),
+        Operation(
+            method="POST",
+            path="/sync/history/remove",
+            headers=WRITES,
+            query=APP,
+            body=any_of(marks(), rated()),  # a title as a whole, which is only planned
+        ),
+        Operation(
+            method="GET", path=f"/sync/all-items/{{list:{LISTS}}}/plantowatch", headers=SIGNED, query=APP
+        ),
+        Operation(
+            method="POST",
+            path="/sync/add-to-list",
+            headers=WRITES,
+            query=APP,
+            body=rated(**{"to!": exactly("plantowatch")}),
+        ),
         Operation(
             method="POST",
             path="/sync/ratings",

@@ -14,6 +14,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
+from ._plex_discover import Discover
 from ._plex_writes import WrittenPlex
 from ._server import Clock, main
 from .plex_server import PlexServer
@@ -31,7 +32,7 @@ class Member:
     owned: bool = False
 
 
-class Plex(WrittenPlex, PlexServer):
+class Plex(Discover, WrittenPlex, PlexServer):
     """The server with a person who shares it. `link` agrees to a code, as one does at plex.tv/link."""
 
     def __init__(self, *, clock: Clock | None = None, **switches: Any) -> None:
@@ -46,7 +47,10 @@ class Plex(WrittenPlex, PlexServer):
         token, inner = f"account-token-of-{name}", f"server-token-of-{name}"
         self.accounts[account], self.shared[inner] = name, account
         self.people[token] = Member(name, account, inner)
-        return {"token": inner, "name": name, "server": self.machine}
+        return {"token": inner, "account_token": token, "name": name, "server": self.machine}
+
+    def account_tokens(self) -> set[str]:
+        return set(self.people)
 
     def add_owner(self) -> str:
         """The owner's account, whose own token the server takes as well."""
@@ -86,7 +90,7 @@ class Plex(WrittenPlex, PlexServer):
             Route("/api/v2/resources", self.show_resources),
             Route("/api/servers/{machine}/shared_servers", self.show_shared),
         ]
-        return [*writes, *accounts, *super().routes()]
+        return [*writes, *accounts, *self.discover_routes(), *super().routes()]
 
     async def make_pin(self, request: Request) -> Response:
         if "x-plex-client-identifier" not in request.headers:

@@ -217,6 +217,7 @@ class User:
     playback: dict[str, Json] = field(default_factory=dict)
     ratings: dict[str, Json] = field(default_factory=dict)
     lists: dict[str, str] = field(default_factory=dict)
+    listed_at: dict[str, datetime] = field(default_factory=dict)  # when each was put on a list
     changed: dict[str, datetime] = field(default_factory=dict)  # when, by what is on the lists
     watching: Json | None = None
     activities: dict[tuple[str, str], datetime] = field(default_factory=dict)
@@ -248,6 +249,13 @@ class Leaf:
     said: Json
     own: Json
     found: Seen | None
+
+
+def is_whole(leaf: Leaf, user: User) -> bool:
+    """Whether this means a title with all that is of it: a show without its parts, or a film without a play."""
+    if leaf.group == "movies":
+        return leaf.found is not None and leaf.found.key not in user.history
+    return not any(leaf.said.get(name) for name in ("seasons", "episodes", "status"))
 
 
 Handler = Callable[[Ask], Response]
@@ -558,6 +566,8 @@ class Simkl(Fake):
         plays = {name: row for name, row in user.history.items() if f"{name}:".startswith(f"{key}:")}
         last = max((row["watched_at"] for row in plays.values()), default=None)
         row: Json = {"last_watched_at": last, "status": status, "user_rating": rated.get("rating")}
+        if key in user.listed_at:
+            row["added_to_watchlist_at"] = iso(user.listed_at[key])
         if entry.type == "movie":
             return {**row, "movie": entry.wire()}
         row |= {"user_rated_at": rated.get("rated_at"), "watched_episodes_count": len(plays)}
@@ -578,6 +588,9 @@ class Simkl(Fake):
         )
 
     def remove_history(self, ask: Ask) -> Response:
+        whole = [leaf for leaf in self.titles(ask.body) if is_whole(leaf, ask.user)]
+        if whole:
+            return self.remove_titles(ask, whole)
         leaves = list(self.leaves(ask.body))
         gone = [leaf for leaf in leaves if leaf.found and ask.user.history.pop(leaf.found.key, None)]
         for leaf in gone:
@@ -589,6 +602,23 @@ class Simkl(Fake):
                 ask.user.lists.pop(key, None)
             self.touch(ask.user, leaf.found.entry, "removed_from_list")
         return answer({"deleted": count(gone), "not_found": not_found(leaves)})
+
+    def remove_titles(self, ask: Ask, whole: list[Leaf]) -> Response:
+        """A title as a whole goes from all lists, with its plays and its rating."""
+        had = []
+        for leaf in (leaf for leaf in whole if leaf.found):
+            assert leaf.found
+            key = leaf.found.key
+            plays = [name for name in ask.user.history if f"{name}:".startswith(f"{key}:")]
+            if plays:
+                self.complaints.append("a title was removed with its plays")
+            for name in plays:
+                del ask.user.history[name]
+            ask.user.ratings.pop(key, None)
+            ask.user.listed_at.pop(key, None)
+            had += [leaf] if ask.user.lists.pop(key, None) or plays else []
+            self.touch(ask.user, leaf.found.entry, "removed_from_list")
+        return answer({"deleted": count(had), "not_found": not_found(whole)})
 
     def add_ratings(self, ask: Ask) -> Response:
         leaves = list(self.titles(ask.body))
@@ -618,6 +648,7 @@ class Simkl(Fake):
         for leaf in (leaf for leaf in leaves if leaf.found):
             assert leaf.found
             ask.user.lists[leaf.found.key] = leaf.said["to"]
+            ask.user.listed_at.setdefault(leaf.found.key, ask.now)
             self.touch(ask.user, leaf.found.entry, leaf.said["to"])
         added = {
             group: [leaf.said for leaf in leaves if leaf.found and leaf.group == group]

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
+from tests.fakes.plex import Plex
+from tests.fakes.simkl import Simkl
 from tests.fakes.trakt import Trakt, iso
 from webhook.domain.event import Ids, Movie, Show
 
@@ -90,8 +92,86 @@ class TraktKeeper:
         return {row[row["type"]]["title"] for row in self.fake.user("anna").watchlist.values()}
 
 
+class SimklKeeper:
+    route = "GET /sync/all-items"
+
+    def __init__(self) -> None:
+        self.fake = Simkl(strict=True)
+        for one in (*KNOWN, *many(61)):
+            kind = "movie" if isinstance(one, Movie) else "tv"
+            place = {"season": 1, "number": 1, "ids": {"tvdb": 8118901}}
+            episodes = [] if kind == "movie" else [place]
+            ids = one.ids.by_namespace()
+            self.fake.catalogue.add(kind, one.title or "", one.year, ids=ids, episodes=episodes)
+
+    def settings(self, url: str) -> Mapping[str, str]:
+        given = {"CLIENT_ID": "fake-client-id", "API_URL": url, "WRITES_PER_SECOND": "0"}
+        return {f"SIMKL_{name}": value for name, value in given.items()}
+
+    def sign_in(self) -> dict[str, Any]:
+        return dict(self.fake.sign_in("anna"))
+
+    def put(self, *items: Movie | Show) -> None:
+        for item in items:
+            self.fake.user("anna").lists[self.key(item)] = "plantowatch"
+            self.fake.user("anna").listed_at[self.key(item)] = self.fake.clock.now()
+
+    def take(self, *items: Movie | Show) -> None:
+        for item in items:
+            self.fake.user("anna").lists.pop(self.key(item), None)
+
+    def key(self, item: Movie | Show) -> str:
+        kind = "movie" if isinstance(item, Movie) else "show"
+        entry = self.fake.catalogue.find(kind, {"ids": item.ids.by_namespace()})
+        assert entry is not None
+        return f"{entry.type}:{entry.simkl}"
+
+    def listed(self) -> set[str]:
+        lists = self.fake.user("anna").lists
+        return {self.fake.entry(key).title for key, status in lists.items() if status == "plantowatch"}
+
+
+class PlexKeeper:
+    route = "GET /library/sections/watchlist"
+
+    def __init__(self) -> None:
+        self.fake = Plex()
+        self.keys = {
+            one.title: self.fake.know(one.kind.value, one.title or "", one.year, one.ids.by_namespace())
+            for one in (*KNOWN, *many(61))
+        }
+        self.tokens = self.fake.add_person("anna")
+
+    def settings(self, url: str) -> Mapping[str, str]:
+        given = {"URL": url, "TOKEN": "owner-token", "ACCOUNT_URL": url, "DISCOVER_URL": url}
+        given |= {"METADATA_URL": f"{url}/metadata"}
+        return {f"PLEX_{name}": value for name, value in given.items()}
+
+    def sign_in(self) -> dict[str, Any]:
+        return dict(self.tokens)
+
+    @property
+    def wanted(self) -> dict[str, Any]:
+        return self.fake.wanted.setdefault(str(self.tokens["account_token"]), {})
+
+    def put(self, *items: Movie | Show) -> None:
+        for item in items:
+            self.wanted[self.keys[item.title]] = self.fake.clock.now()
+
+    def take(self, *items: Movie | Show) -> None:
+        for item in items:
+            self.wanted.pop(self.keys[item.title], None)
+
+    def listed(self) -> set[str]:
+        return {self.fake.titles[key]["title"] for key in self.wanted}
+
+
 def about(item: Movie | Show) -> dict[str, Any]:
     return {"title": item.title, "year": item.year, "ids": item.ids.by_namespace()}
 
 
-KEEPERS: Mapping[str, Callable[[], Keeper]] = {"trakt": TraktKeeper}
+KEEPERS: Mapping[str, Callable[[], Keeper]] = {
+    "plex": PlexKeeper,
+    "simkl": SimklKeeper,
+    "trakt": TraktKeeper,
+}

@@ -29,10 +29,12 @@ from webhook.storage.tables import (
     AccountRow,
     DeliveryRow,
     LibraryRow,
+    WatchlistCopyRow,
     WatchlistRemovalRow,
     account,
     delivery,
     library,
+    watchlist_copy,
     watchlist_removal,
 )
 
@@ -172,6 +174,18 @@ class Watchlist:
             found.setdefault(row.account_id, ItemIndex()).add(item_from_json(row.item), row)
         return found
 
+    @cached_property
+    def handles(self) -> dict[int, ItemIndex[str]]:
+        """The services' own keys of what they listed last, by account."""
+        found: dict[int, ItemIndex[str]] = {}
+        wanted = select(watchlist_copy).where(
+            watchlist_copy.c.account_id.in_([row.id for row in self.accounts]),
+            watchlist_copy.c.handle.is_not(None),
+        )
+        for row in fetch_all(self.connection, wanted, WatchlistCopyRow):
+            found.setdefault(row.account_id, ItemIndex()).add(item_from_json(row.item), row.handle or "")
+        return found
+
     def send(self, action: Action, item: Item, by: Author) -> None:
         """Enqueue the change for each account that it is switched on for and that does not know of it."""
         for row in self.accounts:
@@ -185,6 +199,8 @@ class Watchlist:
         if not isinstance(item, Movie | Show):
             return
         due = self.withdraw(to.id, item) or self.now
+        handle = self.handles.get(to.id, ItemIndex[str]()).find(item)
+        details = {"because": by.because, "remote_id": handle}
         new = NewDelivery(
             account_id=to.id,
             action=action,
@@ -194,7 +210,7 @@ class Watchlist:
             due=due,
             play_id=by.play_id,
             skipped=account_filter(to, item),
-            details={"because": by.because} if by.because else {},
+            details={name: value for name, value in details.items() if value},
         )
         made = outbox.enqueue(self.connection, new, self.now)
         wanted = select(delivery).where(delivery.c.id == made)

@@ -15,28 +15,25 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
-from typing import Any, cast
+from typing import Any, ClassVar, cast
 
 import httpx
 from pydantic import Field
 
-from webhook.client import call, read_json, version
 from webhook.domain import values
 from webhook.domain.copies import Copy
 from webhook.domain.event import Action, Episode, Ids, Item, Kind, Movie
-from webhook.domain.guids import parse_guids
-from webhook.domain.outcome import Unmatched
 from webhook.settings import BY_ITSELF, Address
 from webhook.sources import _plexlike
-from webhook.trackers import Access, Delivery, DeviceCode, SignInFailed, Tokens, WatchedItem
+from webhook.trackers import Access, Delivery, WatchedItem
 from webhook.trackers._base import TrackerSettings
 from webhook.trackers._changes import ItemState, States
 from webhook.trackers._json import JsonObject, as_int, as_rows, as_text, child
 from webhook.trackers._media_server import MediaServer
-from webhook.trackers._sign_in import DeviceSignIn, read_device_code
 from webhook.trackers._viewings import is_since
+from webhook.trackers.plex.sign_in import LABEL, PlexSignIn
+from webhook.trackers.plex.watchlist import PlexWatchlist, read_ids_of
 
-LABEL = "Plex"
 PURPOSE = "Is told what you watched elsewhere, so that it is marked watched there too."
 SETUP: tuple[str, ...] = (
     "The address of your Plex Media Server is the one that its owner has set up here.",
@@ -44,10 +41,6 @@ SETUP: tuple[str, ...] = (
     "Nothing is sent before you switch on what Plex is told.",
 )
 LIBRARY = "com.plexapp.plugins.library"
-LINK_PAGE = "https://plex.tv/link"
-POLL_INTERVAL = 2
-"""Seconds between two looks at whether the code was entered."""
-
 PAGE_SIZE, HISTORY_PAGE_SIZE = 500, 200
 SECTION_TYPES: Mapping[str, tuple[str, ...]] = {"movie": ("1",), "show": ("4",)}
 SHOWS = "2"
@@ -59,22 +52,39 @@ class Settings(TrackerSettings):
     account_url: Address = Field(
         "https://plex.tv", description="Where Plex accounts are signed in to", json_schema_extra=BY_ITSELF
     )
+    discover_url: Address = Field(
+        "https://discover.provider.plex.tv",
+        description="Where Plex keeps watchlists",
+        json_schema_extra=BY_ITSELF,
+    )
+    metadata_url: Address = Field(
+        "https://metadata.provider.plex.tv",
+        description="Where Plex knows titles by their ids",
+        json_schema_extra=BY_ITSELF,
+    )
 
 
 def build(settings: Settings, http: httpx.AsyncClient) -> Plex:
     return Plex(settings, http)
 
 
-class Plex(DeviceSignIn, MediaServer):
+class Plex(PlexSignIn, PlexWatchlist):
     """Marks what is watched elsewhere, for one person of a server."""
 
     name = "plex"
     label = LABEL
     batch = 200
+    actions: ClassVar[Mapping[Action, str]] = {
+        **MediaServer.actions,
+        Action.WATCHLIST: "list_title",
+        Action.UNWATCHLIST: "unlist_title",
+    }
 
     def __init__(self, settings: Settings, http: httpx.AsyncClient) -> None:
         super().__init__(http, settings.url)
         self.account_api = settings.account_url.rstrip("/")
+        self.discover, self.metadata = settings.discover_url.rstrip("/"), settings.metadata_url.rstrip("/")
+        self.known_ids = {}
 
     # What is on the server
 
@@ -85,7 +95,9 @@ class Plex(DeviceSignIn, MediaServer):
             if section.get("type") == "show":
                 async for page in self.pages(access, section, SHOWS, PAGE_SIZE):
                     shows |= {
-                        key: ids for row in page if (key := key_of(row)) and (ids := guids_of(row, Kind.SHOW))
+                        key: ids
+                        for row in page
+                        if (key := key_of(row)) and (ids := read_ids_of(row, Kind.SHOW))
                     }
             for kind in SECTION_TYPES[section["type"]]:
                 async for page in self.pages(access, section, kind, PAGE_SIZE):
@@ -158,57 +170,6 @@ class Plex(DeviceSignIn, MediaServer):
         await self.container(access, "/library/sections")
         return as_text(access.tokens.get("name")) or LABEL
 
-    def authorize(self, tokens: Tokens) -> Mapping[str, str]:
-        known = {
-            "Accept": "application/json",
-            "X-Plex-Client-Identifier": "watchmark",
-            "X-Plex-Product": "Watchmark",
-            "X-Plex-Version": version(),
-            "X-Plex-Device-Name": "Watchmark",
-        }
-        return {**known, "X-Plex-Token": str(tokens["token"])} if tokens.get("token") else known
-
-    async def request_code(self) -> DeviceCode:
-        body = await self.ask_plex("POST", "pins")
-        named = {
-            "user_code": body.get("code"),
-            "id": str(body.get("id")),
-            "expires_in": body.get("expiresIn"),
-        }
-        return read_device_code(LABEL, {**named, "interval": POLL_INTERVAL}, "id", LINK_PAGE)
-
-    async def request_account_token(self, code: DeviceCode) -> str | None:
-        """The token of the account that the code was entered in; None until then."""
-        try:
-            body = await self.ask_plex("GET", f"pins/{code.device_code}")
-        except Unmatched as error:
-            raise SignInFailed("the code has expired; start again") from error
-        return as_text(body.get("authToken"))
-
-    async def request_tokens(self, code: DeviceCode) -> Tokens | None:
-        """The sign-in at the person's server: of an account without that server it is refused."""
-        token = await self.request_account_token(code)
-        if token is None:
-            return None
-        signed_in = {"token": token}
-        machine = child(self.accept_object(await self.call("GET", "/identity")), "MediaContainer")
-        name = await self.ask_plex("GET", "user", signed_in)
-        for row in as_rows((await self.ask_plex("GET", "resources", signed_in)).get("rows")):
-            if row.get("clientIdentifier") == machine.get("machineIdentifier") and row.get("accessToken"):
-                return {
-                    "token": row["accessToken"],
-                    "name": as_text(name.get("username")) or as_text(name.get("title")) or LABEL,
-                    "server": machine.get("machineIdentifier"),
-                }
-        raise SignInFailed("this Plex account has no access to the server that is set up here")
-
-    async def ask_plex(self, method: str, path: str, tokens: Tokens | None = None) -> JsonObject:
-        """The object in an answer of Plex's own accounts; a list is one under `rows`."""
-        url, headers = f"{self.account_api}/api/v2/{path}", self.headers(tokens or {})
-        response = self.accept(await call(self.http, LABEL, method, url, headers=headers))
-        body = read_json(LABEL, response)
-        return {"rows": body} if isinstance(body, list) else child({"body": body}, "body")
-
 
 def read_state(row: JsonObject) -> ItemState | None:
     key, item = key_of(row), read_item(row)
@@ -236,10 +197,6 @@ def read_copy(row: JsonObject, library: str | None, shows: Mapping[str, Ids]) ->
 def read_item(row: JsonObject) -> Item | None:
     item = _plexlike.read_item(cast(_plexlike.PlexMetadata, row)) if row.get("type") else None
     return item if isinstance(item, Movie | Episode) else None
-
-
-def guids_of(row: JsonObject, kind: Kind) -> Ids:
-    return parse_guids([*values.texts(row.get("guid")), *values.texts(row.get("Guid"), "id")], kind).ids
 
 
 def key_of(row: JsonObject) -> str | None:

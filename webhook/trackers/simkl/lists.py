@@ -110,14 +110,15 @@ def parse_episode(show: JsonObject, season: int | None, one: JsonObject, *, by_s
 
 
 async def stream_rows(
-    api: BaseTracker, name: str, params: Mapping[str, str], access: Access
+    api: BaseTracker, name: str, params: Mapping[str, str], access: Access, status: str | None = None
 ) -> AsyncIterator[JsonObject]:
     """The rows of a list that comes without pages, {"name": [{...}, ...]}, each as it comes in.
 
-    No more than a row is held. Retry is raised where the list breaks off or is none.
+    Where a status is given only those that have it. No more than a row is held. Retry is raised where the list breaks off or is none.
     """
     parser = RowParser(api.label, name)
     url, headers = f"{api.api}/sync/all-items/{name}", api.headers(access.tokens)
+    url = url if status is None else f"{url}/{status}"
     query = {**api.identify_app(), **params}
     try:
         async with api.http.stream("GET", url, headers=headers, params=query) as response:

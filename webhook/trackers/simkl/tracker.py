@@ -57,7 +57,7 @@ from webhook.trackers.simkl.responses import (
     search_hits,
 )
 from webhook.trackers.simkl.search import Finder
-from webhook.trackers.simkl.sync import Sync
+from webhook.trackers.simkl.watchlist import SimklWatchlist
 
 PURPOSE = "Shows what you are watching now, and keeps films, episodes and anime with the time you watched them. Free."
 SETUP: tuple[str, ...] = (
@@ -82,7 +82,7 @@ def build(settings: Settings, http: httpx.AsyncClient) -> Simkl:
     return Simkl(settings, http)
 
 
-class Simkl(Sync):
+class Simkl(SimklWatchlist):
     """Scrobbles live; late marks go into the history with their date, a hundred at a time."""
 
     name = "simkl"
