@@ -153,11 +153,11 @@ class PlexWatchlist(MediaServer):
         """One call as the account itself; raises Snooze where its token is not known or not accepted."""
         token = as_text(access.tokens.get("account_token"))
         if token is None:
-            raise sign_in_again()
+            raise missing_sign_in()
         headers = self.headers({"token": token})
         response = await call(self.http, LABEL, method, url, headers=headers, params=params)
         if response.status_code == 401:
-            raise sign_in_again()
+            raise missing_sign_in()
         return response
 
     def accept_answer(self, response: httpx.Response) -> httpx.Response:
@@ -169,7 +169,7 @@ class PlexWatchlist(MediaServer):
         return self.accept(response)
 
 
-def sign_in_again() -> Snooze:
+def missing_sign_in() -> Snooze:
     """The marks at the server go on: only what is about the watchlist waits."""
     return Snooze(SIGN_IN_AGAIN, after=timedelta(days=1), lane=False)
 
