@@ -46,7 +46,7 @@ class SimklWatchlist(Sync):
         rows = [
             row for name in LIST_FORMS async for row in stream_rows(self, name, {}, access, status=PLANNED)
         ]
-        found = [wanted for row in rows if (wanted := read_wanted(row)) is not None]
+        found = [wanted for row in rows if (wanted := read_plan(row)) is not None]
         if len(found) != len(rows):
             raise incomplete_list(LABEL, len(found), len(rows))
         return found
@@ -103,7 +103,7 @@ class SimklWatchlist(Sync):
         return Done(answer=f"{NOT_ON_IT}: {excerpt(response)}")
 
 
-def read_wanted(row: JsonObject) -> WantedItem | None:
+def read_plan(row: JsonObject) -> WantedItem | None:
     """A film or show that is planned; None where the row names none."""
     film, show = child(row, "movie"), child(row, "show")
     if not film and row.get("anime_type") == "movie":
