@@ -23,7 +23,7 @@ from webhook import client
 from webhook.domain.event import Action
 from webhook.domain.outcome import Dead, Retry, Undelivered
 from webhook.servers import _events
-from webhook.servers.plex import Settings, build, listening, viewings
+from webhook.servers.plex import Settings, build, listening, polling, viewings
 
 SOON = 20.0
 
@@ -276,6 +276,22 @@ def test_a_line_that_is_silent_is_given_up(line: Line, monkeypatch: pytest.Monke
 
     assert isinstance(broke, Retry)
     assert "silent" in broke.reason
+
+
+def test_a_token_that_is_revoked_ends_the_line_though_its_alerts_go_on(
+    line: Line, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(listening, "POLL_DELAY", 0.1)
+    monkeypatch.setattr(polling, "POLL_INTERVAL", 0.1)
+
+    def revoke() -> None:
+        line.fake.switches.token = "another"
+
+    broke = line.listen(lambda: line.fake.start("1", episode()), 1, revoke, heard=99)
+
+    assert isinstance(broke, Dead)
+    assert "PLEX_TOKEN" in broke.reason
+    assert line.token not in str(broke)
 
 
 @pytest.mark.parametrize(

@@ -23,6 +23,10 @@ MAX_PAGE_SIZE = 8 * 1024 * 1024
 PRODUCT = "Watchmark"
 
 
+class Unauthorized(Dead):
+    """The token is good no longer."""
+
+
 class Forbidden(Dead):
     """The token is good, but not for this."""
 
@@ -31,7 +35,7 @@ class NotFound(Dead):
     """The server has no such thing."""
 
 
-REFUSALS = {403: Forbidden, 404: NotFound}
+REFUSALS = {401: Unauthorized, 403: Forbidden, 404: NotFound}
 NO_ACCOUNT = "0"
 """The account of what is played by nobody who is signed in."""
 

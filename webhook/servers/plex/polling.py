@@ -15,7 +15,7 @@ from webhook.domain import values
 from webhook.domain.event import Action
 from webhook.domain.outcome import Retry, Undelivered
 from webhook.servers import Audience
-from webhook.servers.plex.api import Json, PlexApi
+from webhook.servers.plex.api import Json, PlexApi, Unauthorized
 from webhook.servers.plex.marks import Known, second_of, take_newest
 from webhook.servers.plex.viewings import ITEM_FIELDS, pick
 from webhook.sources._listened import Statement
@@ -67,10 +67,15 @@ class Poller:
         self.is_sorted = True  # False once the server has given no order to go by
 
     async def run(self) -> None:
-        """Poll until cancelled; a poll that fails proves nothing and is done again."""
+        """Poll until cancelled; a poll that fails proves nothing and is done again.
+
+        A token that is refused ends it: a server goes on with alerts to whom it no longer lets in.
+        """
         while True:
             try:
                 await self.poll()
+            except Unauthorized:
+                raise
             except Undelivered as error:
                 log.info("Plex could not be asked for marks.", action="poll_marks", why=str(error))
             try:
