@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from dataclasses import replace
 
 from hypothesis import strategies as st
 
@@ -15,6 +16,9 @@ from tests.household.senders import Setup
 from tests.household.story import DEVICES, Story
 
 LISTENED_ONLY = Setup(plex=False, webhooks=False, listened=True)
+LISTENED = (LISTENED_ONLY, replace(LISTENED_ONLY, synced=True, ahead=3600))
+"""Households that are listened to alone; the clocks of one are an hour ahead."""
+
 BESIDE = (
     Setup(listened=True, progress=True),
     Setup(listened=True, synced=True, tautulli=True, jellyfin="nameless"),
