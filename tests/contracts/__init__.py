@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from tests.contracts import lastfm, listenbrainz, simkl, tmdb, trakt, tvdb, tvtime
+from tests.contracts import lastfm, listenbrainz, mdblist, simkl, tmdb, trakt, tvdb, tvtime
 from tests.contracts._schema import Contract, Request
 
 CONTRACTS: Mapping[str, Contract] = {
     "lastfm": lastfm.CONTRACT,
     "listenbrainz": listenbrainz.CONTRACT,
+    "mdblist": mdblist.CONTRACT,
     "simkl": simkl.CONTRACT,
     "tmdb": tmdb.CONTRACT,
     "trakt": trakt.CONTRACT,

@@ -16,13 +16,14 @@ from tests.contracts import CONTRACTS, violations
 from tests.fakes._server import Call, Fake, Server
 from tests.fakes.lastfm import LastFM
 from tests.fakes.listenbrainz import ListenBrainz
+from tests.fakes.mdblist import MDBList
 from tests.fakes.simkl import Simkl
 from tests.fakes.tmdb import Tmdb
 from tests.fakes.trakt import Trakt
 from tests.fakes.tvdb import Tvdb
 from tests.fakes.tvtime import TVTime
 
-FAKES: tuple[type[Fake], ...] = (LastFM, ListenBrainz, Simkl, Tmdb, Trakt, Tvdb, TVTime)
+FAKES: tuple[type[Fake], ...] = (LastFM, ListenBrainz, MDBList, Simkl, Tmdb, Trakt, Tvdb, TVTime)
 HEADERS: Mapping[str, Mapping[str, str]] = {
     "trakt": {
         "content-type": "application/json",
@@ -43,6 +44,11 @@ HEADERS: Mapping[str, Mapping[str, str]] = {
         "user-agent": "Watchmark/1.0",
         "authorization": "Token uuid",
     },
+    "mdblist": {
+        "content-type": "application/json",
+        "accept": "application/json",
+        "user-agent": "Watchmark/1.0",
+    },
     "tvtime": {"user-agent": "Watchmark/1.0", "authorization": "Bearer token"},
     "tmdb": {"user-agent": "Watchmark/1.0"},
     "tvdb": {"user-agent": "Watchmark/1.0", "authorization": "Bearer token"},
@@ -51,6 +57,7 @@ SIMKL_APP = "client_id=id&app-name=watchmark&app-version=1.0"
 AT = "2026-11-20T19:00:00.000Z"
 NUMBERED = {"ids": {"tvdb": 81189}, "seasons": [{"number": 1, "episodes": [{"number": 1, "watched_at": AT}]}]}
 SIGNED = {"api_key": "a" * 32, "api_sig": "b" * 32, "format": "json", "sk": "key"}
+IN_SHOW = {"ids": {"tmdb": 1396}, "season": {"number": 2, "episode": {"number": 5}}}
 LISTEN = {
     "listened_at": 1795380000,
     "track_metadata": {"artist_name": "Röyksopp", "track_name": "Some Resolve"},
@@ -116,6 +123,8 @@ RIGHT: list[tuple[str, str, str, Any]] = [
         },
     ),
     ("listenbrainz", "POST", "/1/submit-listens", {"listen_type": "single", "payload": [LISTEN]}),
+    ("mdblist", "POST", "/scrobble/start?apikey=k", {"progress": 79.9, "show": IN_SHOW}),
+    ("mdblist", "GET", "/sync/watched?plays=all&limit=1000&since=2026-11-20T19:00:00Z", None),
     ("tvtime", "POST", "/sidecar/api2.tozelabs.com/v2/watched_episodes/episode/7?is_rewatch=0", None),
     ("tmdb", "GET", "/3/find/tt0903747?external_source=imdb_id&api_key=abc", None),
     ("tvdb", "GET", "/v4/series/81189/episodes/official?page=0&season=1&episodeNumber=2", None),
@@ -171,6 +180,10 @@ WRONG: list[tuple[str, str, str, Any, str]] = [
         {"listen_type": "playing_now", "payload": [LISTEN]},
         "listened_at",
     ),
+    ("mdblist", "POST", "/scrobble/start", {"progress": 80, "show": IN_SHOW}, "80"),
+    ("mdblist", "POST", "/scrobble/stop", {"progress": 95, "show": {"ids": {"tmdb": 1396}}}, "season"),
+    ("mdblist", "POST", "/sync/watched", {"shows": [{"ids": {"tmdb": 1396}}]}, "seasons"),
+    ("mdblist", "GET", "/sync/watched?limit=1000", None, "plays"),
     ("tvtime", "POST", "/sidecar/api2.tozelabs.com/v2/watched_episodes/episode/7", None, "is_rewatch"),
     ("tmdb", "GET", "/3/find/tt0903747", None, "external_source"),
     ("tvdb", "GET", "/v4/series/81189/episodes/official", None, "page"),

@@ -31,6 +31,7 @@ from tests.fakes.emby import Emby as FakeEmby
 from tests.fakes.jellyfin import Jellyfin as FakeJellyfin
 from tests.fakes.lastfm import LastFM as FakeLastFM
 from tests.fakes.listenbrainz import ListenBrainz as FakeListenBrainz
+from tests.fakes.mdblist import MDBList as FakeMDBList
 from tests.fakes.plex import ANNA
 from tests.fakes.plex import Plex as FakePlex
 from tests.fakes.simkl import Seen
@@ -53,6 +54,9 @@ PILOT = Episode(
     ids=Ids(tvdb=349232),
     show_ids=Ids(tvdb=81189),
 )
+PLACED = replace(PILOT, ids=Ids(tvdb=349232, tmdb=62085), show_ids=Ids(tvdb=81189, tmdb=1396))
+"""Known by its show's ids of TMDB too."""
+
 UNNAMED = replace(PILOT, ids=Ids())
 """Known by its show and its place in it only."""
 
@@ -169,6 +173,13 @@ def tvtime_holds(fake: Any, hours: Iterable[int]) -> None:
         fake.users["anna"].watched[900_000 + ago] = Viewing(at, at)
 
 
+def mdblist_holds(fake: Any, hours: Iterable[int]) -> None:
+    for ago in hours:
+        ids = {"trakt": 5000 + ago, "tmdb": 700_000 + ago}
+        film = fake.catalogue.add("movie", title=f"Title {ago}", year=2000, ids=ids)
+        fake.remember(fake.user("anna"), film, NOW - timedelta(hours=ago))
+
+
 def plex_at_home() -> FakePlex:
     fake = FakePlex(clock=Clock(NOW))
     for row in (PLEX_FILM, PLEX_SHOW, PLEX_PILOT):
@@ -264,6 +275,26 @@ ADAPTERS: dict[str, Adapter] = {
         reads="GET /1/user/anna/listens",
         three_pages=130,
         says={401: {"status": 401, "body": {"code": 401, "error": "Invalid authorization token."}}},
+    ),
+    "mdblist": Adapter(
+        fake=lambda: FakeMDBList(clock=Clock(NOW)),
+        settings=lambda url: {"client_id": "fake-client-id", "api_url": url},
+        tokens=lambda fake: fake.sign_in("anna"),
+        expire=lambda fake: fake.expire("anna"),
+        gone=lambda fake: fake.revoke("anna"),
+        forget=lambda fake: fake.user("anna").plays.clear(),
+        marks=lambda fake: len(fake.user("anna").plays),
+        told=(
+            Told(MARK, "POST /scrobble/stop"),
+            Told(replace(WATCHED, item=PLACED), "POST /scrobble/stop"),
+            Told(replace(LATE, item=PLACED), "POST /sync/watched"),
+        ),
+        many=(LATE, replace(LATE, id=4, item=PLACED)),
+        many_route="POST /sync/watched",
+        wrong=SONG,
+        fill=mdblist_holds,
+        reads="GET /sync/watched",
+        three_pages=200,
     ),
     "plex": Adapter(
         fake=plex_at_home,

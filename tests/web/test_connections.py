@@ -37,7 +37,19 @@ pytestmark = pytest.mark.filterwarnings("ignore:'imghdr' is deprecated:Deprecati
 
 SECRET = "0123456789abcdef0123456789abcdef"
 NOWHERE = "http://127.0.0.1:9/3"
-ALL = ["trakt", "tvtime", "simkl", "lastfm", "listenbrainz", "tmdb", "tvdb", "plex", "jellyfin", "emby"]
+ALL = [
+    "trakt",
+    "tvtime",
+    "mdblist",
+    "simkl",
+    "lastfm",
+    "listenbrainz",
+    "tmdb",
+    "tvdb",
+    "plex",
+    "jellyfin",
+    "emby",
+]
 
 
 def trakt_at(url: str) -> dict[str, str]:

@@ -90,8 +90,8 @@ def test_the_trackers_that_cost_nothing_come_first(home: Household) -> None:
     page = home.browser().get("/start?step=tracker").text
 
     offered = re.findall(r'href="/start\?tracker=(\w+)', page)
-    assert offered[:3] == ["simkl", "listenbrainz", "lastfm"]
-    assert page.count('<span class="badge quiet">free</span>') == 3
+    assert offered[:4] == ["mdblist", "simkl", "listenbrainz", "lastfm"]
+    assert page.count('<span class="badge quiet">free</span>') == 4
 
 
 def test_one_step_is_open_and_says_where_one_is(asking: Household) -> None:

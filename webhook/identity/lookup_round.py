@@ -6,6 +6,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import replace
 
 from webhook.domain.event import Episode, Ids, Item, Movie, Show
+from webhook.domain.items import show_ids
 from webhook.domain.outcome import Retry, Undelivered
 from webhook.lookups import (
     Candidate,
@@ -111,7 +112,11 @@ def ids_with_show(item: Episode, show: Candidate) -> tuple[Ids, Ids] | None:
 
 
 def has_needed_id(item: Item, needs: Collection[str]) -> bool:
-    if not needs:
-        return True
-    ids = item.ids
-    return any(getattr(ids, name) is not None for name in needs)
+    """True if it has one of these ids; "show.tmdb" is an id of an episode's show."""
+    return not needs or any(find_id(item, name) is not None for name in needs)
+
+
+def find_id(item: Item, name: str) -> int | str | None:
+    of_show = name.startswith("show.")
+    ids = show_ids(item) if of_show else item.ids
+    return ids.by_namespace().get(name.removeprefix("show."))

@@ -246,7 +246,8 @@ def with_found_ids(item: Item, found: Item) -> Item:
 
 
 def name_needs(needs: Collection[str]) -> str:
-    return "the " + " or ".join(ID_LABELS.get(name, f"{name} id") for name in needs)
+    names = dict.fromkeys(name.removeprefix("show.") for name in needs)
+    return "the " + " or ".join(ID_LABELS.get(name, f"{name} id") for name in names)
 
 
 def candidate_json(candidate: Candidate) -> CandidateJson:

@@ -8,7 +8,7 @@ from typing import Annotated, Any, ClassVar
 import httpx
 from pydantic import BaseModel, ConfigDict, Field
 
-from webhook.client import FORM, USER_AGENT, call, excerpt
+from webhook.client import FORM, MAX_ANSWER, USER_AGENT, call, excerpt
 from webhook.domain.event import Action, Kind
 from webhook.domain.outcome import Dead, Done, Retry, Skip, Undelivered
 from webhook.domain.play import Dated
@@ -55,6 +55,7 @@ class BaseTracker:
     rate_limit: RateLimit | None = None
 
     def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
         cls.tells = frozenset(getattr(cls, "actions", ()))
 
     def __init__(self, http: httpx.AsyncClient, url: str, writes_per_second: float = 0.0) -> None:
@@ -85,8 +86,8 @@ class BaseTracker:
     def headers(self, tokens: Tokens) -> dict[str, str]:
         return {"Content-Type": "application/json", "User-Agent": USER_AGENT, **self.authorize(tokens)}
 
-    def identify_app(self) -> Mapping[str, str]:
-        """The query parameters that every address has."""
+    def sign_address(self, tokens: Tokens) -> Mapping[str, str]:
+        """The query parameters that every address has; without tokens those of the app alone."""
         return {}
 
     async def call(
@@ -100,21 +101,22 @@ class BaseTracker:
         form: Mapping[str, str] | None = None,
         paging: Mapping[str, str] | None = None,
         patient: bool = False,
+        most: int = MAX_ANSWER,
     ) -> httpx.Response:
         """One call to a path, or to the one address (None); raises Retry where no whole answer comes.
 
         Where no call is taken at the moment it raises Snooze, `patient` after a wait.
         """
         headers = {**self.headers(tokens or {}), **(paging or {})}
-        account = str(headers)
+        signed = self.sign_address(tokens or {})
+        account = f"{headers} {signed}"
         if form is not None:
             headers["Content-Type"] = FORM
         if self.rate_limit:
             await self.rate_limit.enter(account, patient=patient)
-        url, query = self.url if path is None else self.api + path, {**self.identify_app(), **(params or {})}
-        response = await call(
-            self.http, self.label, method, url, headers=headers, params=query or None, json=json, form=form
-        )
+        url, query = self.url if path is None else self.api + path, {**signed, **(params or {})}
+        content = {"params": query or None, "json": json, "form": form}
+        response = await call(self.http, self.label, method, url, headers=headers, most=most, **content)
         if self.rate_limit:
             self.rate_limit.note(account, response)
         return response

@@ -52,6 +52,11 @@ def total(body: JsonObject, name: str) -> int:
     return sum(number for number in child(body, name).values() if isinstance(number, int))
 
 
+def count_misses(body: JsonObject) -> int:
+    """The number of items that were not found; they may be echoed without anything that says which."""
+    return sum(len(echoes) for echoes in child(body, "not_found").values() if isinstance(echoes, list))
+
+
 def parse_object(response: httpx.Response) -> JsonObject:
     """The object in an answer that may as well be empty, or no JSON."""
     try:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, ClassVar, Generic, Literal, TypeVar, cast
@@ -164,6 +164,26 @@ class PendingMark(Generic[FormT]):
     def current(self) -> FormT:
         assert self.form is not None
         return self.form
+
+
+async def send_in_halves(
+    marks: Sequence[PendingMark[FormT]], send: Callable[[Sequence[PendingMark[FormT]]], Awaitable[bool]]
+) -> None:
+    """Send these marks together; in halves where one of them has all refused, or where `send` cannot tell them apart."""
+    try:
+        if await send(marks) or len(marks) == 1:
+            return
+    except Dead as refusal:
+        if len(marks) == 1:
+            marks[0].outcome = refusal
+            return
+    except Undelivered as decision:
+        for mark in marks:
+            mark.outcome = mark.outcome or decision
+        return
+    middle = len(marks) // 2
+    await send_in_halves(marks[:middle], send)
+    await send_in_halves(marks[middle:], send)
 
 
 def collect_outcomes(marks: Sequence[PendingMark[Any]]) -> list[Outcome]:

@@ -94,7 +94,7 @@ def read_device_code(
 ) -> DeviceCode:
     """The code in an answer, whose polls are asked with what stands under `name`; raises SignInFailed."""
     code, user_code = as_text(body.get(name)), as_text(body.get("user_code"))
-    url = as_text(body.get("verification_url")) or url
+    url = as_text(body.get("verification_uri")) or as_text(body.get("verification_url")) or url
     if not (code and user_code and url):
         raise SignInFailed(f"{label} sent no code to sign in with")
     return DeviceCode(

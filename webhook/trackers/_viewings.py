@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 
 from webhook.domain.play import Dated
+from webhook.domain.viewing import DAY_SLACK
 from webhook.trackers import Delivery
 
 SAME_VIEWING = timedelta(minutes=15)
@@ -34,6 +35,15 @@ def earliest_mark(delivery: Delivery) -> datetime:
     if delivery.started_at is not None and delivery.started_at < delivery.at:
         return max(delivery.at - SAME_VIEWING, delivery.started_at)
     return delivery.at - SAME_VIEWING
+
+
+def is_fitting(delivery: Delivery, at: datetime | None) -> bool:
+    """True if a viewing with this time at the service can be this one."""
+    if is_undated(delivery) or at is None:
+        return is_undated(delivery) and at is None
+    if delivery.dated is Dated.DAY:
+        return abs(at - noon(delivery.at)) <= DAY_SLACK
+    return earliest_mark(delivery) <= at <= delivery.at + SAME_VIEWING
 
 
 def noon(at: datetime) -> datetime:

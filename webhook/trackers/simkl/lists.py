@@ -119,7 +119,7 @@ async def stream_rows(
     parser = RowParser(api.label, name)
     url, headers = f"{api.api}/sync/all-items/{name}", api.headers(access.tokens)
     url = url if status is None else f"{url}/{status}"
-    query = {**api.identify_app(), **params}
+    query = {**api.sign_address(access.tokens), **params}
     try:
         async with api.http.stream("GET", url, headers=headers, params=query) as response:
             if not response.is_success:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
 from datetime import timedelta
+from functools import partial
 from typing import cast
 
 import httpx
@@ -18,7 +19,13 @@ from webhook.trackers._base import Outcome
 from webhook.trackers._json import as_time, expect_object, total
 from webhook.trackers._matching import Match
 from webhook.trackers._refusals import unsettled_retry
-from webhook.trackers._scrobbler import PendingMark, Scrobbler, collect_outcomes, no_match
+from webhook.trackers._scrobbler import (
+    PendingMark,
+    Scrobbler,
+    collect_outcomes,
+    no_match,
+    send_in_halves,
+)
 from webhook.trackers._viewings import SAME_VIEWING, earliest_mark, is_undated
 from webhook.trackers.simkl.lists import AccountLists
 from webhook.trackers.simkl.marks import SimklMark, SyncResult, is_by_own_id, is_comparable
@@ -61,7 +68,7 @@ class Sync(PinSignIn, Scrobbler):
         for again in (False, True):
             mine = [mark for mark in marks if mark.delivery.rewatch is again]
             while waiting := [mark for mark in mine if mark.outcome is None and await mark.next_form()]:
-                await self.send_round(waiting, access, again=again)
+                await send_in_halves(waiting, partial(self.send_round, access=access, again=again))
         return collect_outcomes(marks)
 
     async def entries(self, delivery: Delivery) -> AsyncIterator[Entry]:
@@ -93,27 +100,14 @@ class Sync(PinSignIn, Scrobbler):
                 return Done(answer=f"already there, watched at {iso(delivery.at)}", remote_id=BY_ITEM)
         return None
 
-    async def send_round(self, marks: Sequence[SimklMark], access: Access, *, again: bool) -> None:
-        """Send the marks in the forms they have come to. One that names a thing that was not found, and not
-        whose, or that is refused for one of them, is sent in halves."""
-        try:
-            response = await self.write([mark.current for mark in marks], access, again=again)
-            result = SyncResult.read(response)
-        except Dead as refusal:
-            if len(marks) == 1:
-                marks[0].outcome = refusal
-                return
-        except Undelivered as decision:
-            for mark in marks:
-                mark.outcome = decision
-            return
-        else:
-            if len(marks) == 1 or not result.has_strays([mark.current for mark in marks]):
-                await self.settle(marks, result, access)
-                return
-        middle = len(marks) // 2
-        await self.send_round(marks[:middle], access, again=again)
-        await self.send_round(marks[middle:], access, again=again)
+    async def send_round(self, marks: Sequence[SimklMark], access: Access, *, again: bool) -> bool:
+        """Send the marks in the forms they have come to; False if one that was not found cannot be told from the others."""
+        response = await self.write([mark.current for mark in marks], access, again=again)
+        result = SyncResult.read(response)
+        whole = len(marks) == 1 or not result.has_strays([mark.current for mark in marks])
+        if whole:
+            await self.settle(marks, result, access)
+        return whole
 
     async def write(self, entries: Sequence[Entry], access: Access, *, again: bool) -> httpx.Response:
         """The answer to the marks. Rewatches are for paying members: for others it is sent as a plain mark, which sets a new date."""

@@ -203,7 +203,7 @@ class Simkl(SimklWatchlist):
         signed = {"Authorization": f"Bearer {tokens.get('access_token', '')}"} if tokens else {}
         return {"simkl-api-key": self.client_id, **signed}
 
-    def identify_app(self) -> Mapping[str, str]:
+    def sign_address(self, tokens: Tokens) -> Mapping[str, str]:
         """The app and its version, which Simkl wants to see on every address."""
         return {"client_id": self.client_id, "app-name": "watchmark", "app-version": version()}
 

@@ -14,11 +14,10 @@ from webhook.domain.event import Episode, Item, Movie
 from webhook.domain.outcome import Dead, Done
 from webhook.domain.play import Dated
 from webhook.domain.retry import LIVE
-from webhook.domain.viewing import DAY_SLACK
 from webhook.trackers import Access, Delivery
 from webhook.trackers._json import JsonObject, as_time
 from webhook.trackers._matching import Match
-from webhook.trackers._viewings import CLOCK_SLACK, SAME_VIEWING, earliest_mark, is_undated, noon
+from webhook.trackers._viewings import CLOCK_SLACK, SAME_VIEWING, is_fitting, is_undated, noon
 from webhook.trackers.trakt.api import MAX_PAGE_SIZE, Api
 from webhook.trackers.trakt.matching import is_related, match_item
 from webhook.trackers.trakt.payloads import NO_DATE, iso, midnight, watched_at
@@ -67,7 +66,7 @@ class History:
         self, delivery: Delivery, rows: Sequence[JsonObject], access: Access
     ) -> Done | None:
         """The viewing, if it is among the rows. What an attempt of ours made of another item is taken back."""
-        fitting = [row for row in rows if is_fitting(delivery, row)]
+        fitting = [row for row in rows if is_fitting(delivery, as_time(row.get("watched_at")))]
         row = nearest(delivery, await self.rows_of(delivery.item, fitting, access))
         if row is not None:
             return existing_play(row, ours=delivery.unsure)
@@ -110,16 +109,6 @@ def days_around(deliveries: Iterable[Delivery]) -> dict[str, str]:
     times, day = [delivery.at for delivery in deliveries], timedelta(days=1)
     first, last = min(times) - SAME_VIEWING - day, max(times) + SAME_VIEWING + 2 * day
     return {"start_at": iso(midnight(first)), "end_at": iso(midnight(last))}
-
-
-def is_fitting(delivery: Delivery, row: JsonObject) -> bool:
-    """True if the time of a row is one that this viewing can have there."""
-    at = as_time(row.get("watched_at"))
-    if is_undated(delivery) or at is None:
-        return is_undated(delivery) and at is None
-    if delivery.dated is Dated.DAY:
-        return abs(at - noon(delivery.at)) <= DAY_SLACK
-    return earliest_mark(delivery) <= at <= delivery.at + SAME_VIEWING
 
 
 def is_sent_time(delivery: Delivery, row: JsonObject) -> bool:

@@ -124,11 +124,6 @@ def parse_handle(row: JsonObject) -> str | None:
     return str(row_id(row)) if row_id(row) else None
 
 
-def count_misses(body: JsonObject) -> int:
-    """The number of items that were not found; they may be echoed without anything that says which."""
-    return sum(len(echoes) for echoes in child(body, "not_found").values() if isinstance(echoes, list))
-
-
 # Outcomes
 
 

@@ -11,7 +11,7 @@ from webhook.domain.outcome import Dead, Done, Retry, Undelivered, Unmatched
 from webhook.domain.retry import UNSURE_PAUSE
 from webhook.trackers import Access, Delivery
 from webhook.trackers._base import Outcome
-from webhook.trackers._json import JsonObject, expect_object, total
+from webhook.trackers._json import JsonObject, count_misses, expect_object, total
 from webhook.trackers._refusals import unsettled_retry
 from webhook.trackers._scrobbler import PendingMark, Scrobbler, collect_outcomes
 from webhook.trackers._viewings import is_undated
@@ -19,7 +19,7 @@ from webhook.trackers.trakt.api import Api
 from webhook.trackers.trakt.history import History, ids_of, is_sent_time
 from webhook.trackers.trakt.matching import is_related
 from webhook.trackers.trakt.payloads import LABEL, iso, merge_bodies, sync_entry, watched_at
-from webhook.trackers.trakt.responses import added_mark, count_misses, parse_item, row_id
+from webhook.trackers.trakt.responses import added_mark, parse_item, row_id
 from webhook.trackers.trakt.search import Finder
 
 GONE = "it was gone already"

@@ -32,9 +32,9 @@ from webhook.trackers._base import TrackerSettings, WritesPerSecond
 from webhook.trackers._json import JsonObject, as_int, as_time, child, parse_object
 from webhook.trackers._refusals import unsettled_retry
 from webhook.trackers._scrobbler import MIN_PROGRESS, Scrobbler, Verb, mark_progress, no_match
-from webhook.trackers._viewings import earliest_mark, is_since
+from webhook.trackers._viewings import earliest_mark, is_fitting, is_since
 from webhook.trackers.trakt.api import MAX_PAGE_SIZE
-from webhook.trackers.trakt.history import History, is_fitting, nearest
+from webhook.trackers.trakt.history import History, nearest
 from webhook.trackers.trakt.payloads import LABEL, iso, midnight
 from webhook.trackers.trakt.responses import (
     TraktItem,
@@ -201,7 +201,9 @@ class Trakt(TraktWatchlist):
         """
         rows = await self.plays.find_rows([delivery], access)
         mine = await self.plays.rows_of(delivery.item, rows, access)
-        there = nearest(delivery, [row for row in mine if is_fitting(delivery, row)])
+        there = nearest(
+            delivery, [row for row in mine if is_fitting(delivery, as_time(row.get("watched_at")))]
+        )
         if there is not None:
             return existing_play(there, ours=delivery.unsure)
         since = earliest_mark(delivery)

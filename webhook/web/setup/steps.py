@@ -20,7 +20,7 @@ from webhook.web import visible
 from webhook.web.http.arrivals import is_sent
 from webhook.web.visible import Visitor
 
-FREE_TRACKERS = ("simkl", "listenbrainz", "lastfm")
+FREE_TRACKERS = ("mdblist", "simkl", "listenbrainz", "lastfm")
 """The trackers whose accounts and keys cost nothing; an app at Trakt needs its VIP."""
 
 
