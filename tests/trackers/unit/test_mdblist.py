@@ -30,7 +30,6 @@ PLAY = {"play_id": 77001, "watched_at": "2026-11-22T15:15:09Z", "added": True, "
 RATED = {"rating": 8, "rated_at": "2026-11-22T20:15:09Z"}
 OWN = {"number": 1, "ids": {"tmdb": 62085, "tvdb": 349232}}
 EMPTY = {"movies": [], "episodes": [], "pagination": {"has_more": False}}
-RESET = str(int((datetime.now(UTC) + timedelta(seconds=7200)).timestamp()))
 BEARER: Tokens = {"access_token": "token", "refresh_token": "other"}
 
 
@@ -143,16 +142,18 @@ def test_each_answer_has_this_outcome(delivery: Delivery, route: str, reply: Any
 
 
 @pytest.mark.parametrize(("delivery", "route"), CALLS, ids=case_id)
-@pytest.mark.parametrize("reset", [RESET, ""])
+@pytest.mark.parametrize("said", [True, False])
 def test_the_limit_of_the_day_holds_everything_until_the_day_ends(
-    delivery: Delivery, route: str, reset: str
+    delivery: Delivery, route: str, said: bool
 ) -> None:
+    ends = datetime.now(UTC) + timedelta(hours=2)
+    if not said:
+        ends = datetime.now(UTC).replace(hour=0, minute=0, second=0) + timedelta(days=1)
+    reset = str(int(ends.timestamp())) if said else ""
     reply = answer(429, {"error": "Daily API limit reached"}, retry_after="41", x_ratelimit_reset=reset)
 
     outcome = wire({route: reply}).send(delivery)
 
-    midnight = datetime.now(UTC).replace(hour=0, minute=0, second=0) + timedelta(days=1)
-    ends = datetime.fromtimestamp(int(reset), UTC) if reset else midnight
     assert abs(datetime.now(UTC) + outcome.after - ends) < timedelta(seconds=30)
     assert (outcome.park, outcome.lane) == (None, True)
 
@@ -230,7 +231,7 @@ def test_what_has_no_id_that_the_service_surely_knows_is_never_sent(delivery: De
 def test_an_id_of_the_tvdb_is_enough_where_the_setting_says_so() -> None:
     item = replace(PLACED, ids=Ids(tvdb=349232), show_ids=Ids(tvdb=81189))
 
-    assert describe(wire({}, tvdb_alone=True).send(replace(MARK, item=item))) == "done"
+    assert describe(wire({}, show_ids="tmdb,tvdb").send(replace(MARK, item=item))) == "done"
 
 
 @pytest.mark.parametrize(

@@ -39,10 +39,10 @@ class Form:
 
 
 class Names:
-    """The forms of items. `tvdb_alone`: an id of TheTVDB is taken for enough."""
+    """The forms of items. A show must have one of the ids that are named here: one of TheTVDB may not be known."""
 
-    def __init__(self, *, tvdb_alone: bool = False) -> None:
-        self.show_needs = SHOW_IDS if tvdb_alone else SURE_IDS
+    def __init__(self, show_ids: str) -> None:
+        self.show_needs = tuple(name for name in SHOW_IDS if name in show_ids.lower())
 
     def forms(self, item: Item) -> Sequence[Form]:
         """The item in every form, the surest first; raises Unmatched where there is none."""
@@ -122,7 +122,7 @@ def parse_play(row: JsonObject) -> WatchedItem | None:
         return None
     if movie := child(row, "movie"):
         item: Item = Movie(
-            title=as_text(movie.get("title")), year=as_int(movie.get("year")), ids=parse_ids(movie)
+            title=as_text(movie.get("title")), year=as_int(movie.get("year")), ids=item_ids(movie)
         )
         return WatchedItem(item=item, at=at, remote_id=str(play))
     episode = child(row, "episode")
@@ -136,13 +136,13 @@ def parse_play(row: JsonObject) -> WatchedItem | None:
         season=season,
         number=number,
         year=as_int(show.get("year")),
-        ids=parse_ids(episode),
-        show_ids=parse_ids(show),
+        ids=item_ids(episode),
+        show_ids=item_ids(show),
     )
     return WatchedItem(item=item, at=at, remote_id=str(play))
 
 
-def parse_ids(item: JsonObject) -> Ids:
+def item_ids(item: JsonObject) -> Ids:
     given = child(item, "ids")
     numbers = {name: as_int(given.get(name)) or None for name in ("trakt", "tvdb", "tmdb")}
     return Ids.from_json({**numbers, "imdb": as_text(given.get("imdb"))})

@@ -66,9 +66,9 @@ class Settings(TrackerSettings):
         default="", description="Client id of an app of yours at MDBList (Device Code), to sign in by a code"
     )
     api_url: Address = Field(default="https://api.mdblist.com", description="Where MDBList's API is")
-    tvdb_alone: bool = Field(
-        default=False,
-        description="Send a show of which only its TheTVDB id is known: MDBList may not know it",
+    show_ids: str = Field(
+        default="tmdb, imdb, trakt",
+        description="Ids of which a show must have one; add tvdb to try what has no other",
     )
     writes_per_second: WritesPerSecond = 1.0
 
@@ -94,7 +94,7 @@ class MDBList(DeviceOAuth, PastedToken, Sync):
         super().__init__(http, settings.api_url, settings.writes_per_second)
         self.client_id = settings.client_id
         self.sign_in: SignIn = "device" if settings.client_id else "token"
-        self.names = Names(tvdb_alone=settings.tvdb_alone)
+        self.names = Names(settings.show_ids)
         shows = tuple(f"show.{name}" for name in self.names.show_needs)
         self.needs = {Kind.MOVIE: SURE_IDS, Kind.SHOW: self.names.show_needs, Kind.EPISODE: (*shows, "tmdb")}
 
