@@ -1,0 +1,153 @@
+"""What starts the product elsewhere: the compose file, the examples in `deploy/` and the release."""
+
+from __future__ import annotations
+
+import configparser
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+import pytest
+import yaml  # type: ignore[import-untyped]
+
+from webhook.settings import Settings, variable
+
+pytestmark = pytest.mark.unit
+
+ROOT = Path(__file__).parent.parent
+PORT, UID, GRACE = "8484", 10001, 30
+GIVEN_BY_THE_SYSTEM = {"TZ"}
+
+
+def documents(path: str) -> list[dict[str, Any]]:
+    return list(yaml.safe_load_all((ROOT / path).read_text()))
+
+
+def manifest(kind: str) -> dict[str, Any]:
+    (found,) = (one for one in documents("deploy/kubernetes.yaml") if one["kind"] == kind)
+    return found
+
+
+def container() -> dict[str, Any]:
+    found: dict[str, Any] = manifest("Deployment")["spec"]["template"]["spec"]["containers"][0]
+    return found
+
+
+def unit() -> dict[str, list[str]]:
+    """The lines of the section [Service], by name."""
+    given: dict[str, list[str]] = {}
+    parser = configparser.RawConfigParser(strict=False, delimiters=("=",))
+    parser.optionxform = str  # type: ignore[assignment,method-assign]
+    parser.read(ROOT / "deploy" / "watchmark.service")
+    for name, value in parser["Service"].items():
+        given.setdefault(name, []).append(value)
+    return given
+
+
+def compose_service() -> dict[str, Any]:
+    (found,) = documents("compose.yaml")
+    service: dict[str, Any] = found["services"]["watchmark"]
+    return service
+
+
+def unraid() -> ElementTree.Element:
+    return ElementTree.parse(ROOT / "deploy" / "unraid.xml").getroot()  # noqa: S314 - a file of this repository
+
+
+def named_settings() -> Iterator[tuple[str, str]]:
+    yield from (("compose.yaml", name) for name in compose_service()["environment"])
+    yield from (("kubernetes.yaml", one["name"]) for one in container()["env"])
+    (environment,) = unit()["Environment"]
+    yield from (("watchmark.service", one.split("=")[0]) for one in environment.split())
+    configs = unraid().findall("Config[@Type='Variable']")
+    yield from (("unraid.xml", one.attrib["Target"]) for one in configs)
+
+
+def test_each_sets_only_what_is_a_setting() -> None:
+    known = {variable("", name) for name in Settings.model_fields} | GIVEN_BY_THE_SYSTEM
+
+    assert [(where, name) for where, name in named_settings() if name not in known] == []
+
+
+def test_the_compose_file_pulls_what_image_says_and_is_bounded() -> None:
+    service = compose_service()
+
+    assert service["image"] == "${IMAGE:-watchmark}"
+    assert service["user"] == f"${{PUID:-{UID}}}:${{PGID:-{UID}}}"
+    assert (service["read_only"], service["cap_drop"], service["tmpfs"]) == (True, ["ALL"], ["/tmp"])  # noqa: S108
+    assert service["logging"]["options"].keys() == {"max-size", "max-file"}
+    assert service["mem_limit"]
+    assert service["stop_grace_period"] == f"{GRACE}s"
+
+
+def test_the_image_runs_as_the_user_that_the_examples_name() -> None:
+    dockerfile = (ROOT / "Dockerfile").read_text()
+
+    assert f"USER {UID}:{UID}" in dockerfile
+    assert f"EXPOSE {PORT}" in dockerfile
+
+
+def test_kubernetes_gives_it_no_rights_one_replica_and_its_webhooks_always() -> None:
+    deployment = manifest("Deployment")["spec"]
+    pod, only = deployment["template"]["spec"], container()
+
+    assert (deployment["replicas"], deployment["strategy"]["type"]) == (1, "Recreate")
+    assert pod["securityContext"]["runAsUser"] == UID
+    assert pod["terminationGracePeriodSeconds"] == GRACE
+    assert only["securityContext"]["readOnlyRootFilesystem"]
+    assert only["securityContext"]["capabilities"] == {"drop": ["ALL"]}
+    probes = [only[name]["httpGet"]["path"] for name in ("startupProbe", "livenessProbe", "readinessProbe")]
+    assert probes == ["/healthz"] * 3, "a stalled worker must not turn webhooks away"
+
+
+def test_kubernetes_volumes_and_names_fit_together() -> None:
+    pod, only = manifest("Deployment")["spec"]["template"]["spec"], container()
+    places = {one["name"]: one["mountPath"] for one in only["volumeMounts"]}
+    data = next(one["value"] for one in only["env"] if one["name"] == "DATA_DIR")
+
+    assert places.keys() == {one["name"] for one in pod["volumes"]}
+    assert data.startswith(places["data"])
+    assert manifest("PersistentVolumeClaim")["metadata"]["name"] == "watchmark"
+    assert manifest("Service")["spec"]["ports"][0]["targetPort"] == only["ports"][0]["name"]
+    assert str(only["ports"][0]["containerPort"]) == PORT
+
+
+def test_systemd_gives_it_one_folder_and_no_rights() -> None:
+    service = unit()
+
+    assert service["DynamicUser"] == ["yes"]
+    assert service["ProtectSystem"] == ["strict"]
+    assert service["NoNewPrivileges"] == ["yes"]
+    assert service["CapabilityBoundingSet"] == [""]
+    assert service["WorkingDirectory"] == [f"/var/lib/{service['StateDirectory'][0]}"]
+    assert service["TimeoutStopSec"] == [str(GRACE)]
+
+
+def test_unraid_maps_the_port_and_the_data() -> None:
+    targets = {one.attrib["Type"]: one.attrib["Target"] for one in unraid().findall("Config")}
+
+    assert (targets["Port"], targets["Path"]) == (PORT, "/data")
+    assert f"--stop-timeout={GRACE}" in (unraid().findtext("ExtraParams") or "")
+
+
+def test_a_release_is_tested_first_and_built_for_both_kinds_of_machine() -> None:
+    (release,) = documents(".github/workflows/release.yml")
+    steps = release["jobs"]["image"]["steps"]
+    (build,) = (one["with"] for one in steps if one.get("id") == "build")
+    (names,) = (one["with"] for one in steps if one.get("id") == "names")
+
+    assert release["jobs"]["image"]["needs"] == "test"
+    assert ".ci/run" in [one.get("run") for one in release["jobs"]["test"]["steps"]]
+    assert build["platforms"] == "linux/amd64,linux/arm64"
+    assert (build["push"], build["sbom"], build["provenance"]) == (True, True, "mode=max")
+    patterns = re.findall(r"pattern=(\S+)", names["tags"])
+    assert patterns == ["{{version}}", "{{major}}.{{minor}}", "{{major}}"]
+
+
+def test_each_file_is_in_the_list_of_ways() -> None:
+    listed = (ROOT / "deploy" / "README.md").read_text()
+    there = {one.name for one in (ROOT / "deploy").iterdir()} - {"README.md"}
+
+    assert there == {name for name in there if f"]({name})" in listed}
