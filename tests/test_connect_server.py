@@ -170,7 +170,7 @@ def test_an_administrator_of_a_jellyfin_signs_in_by_name_and_anybody_else_is_ref
         assert "does not accept this name and password" in refuse(
             watchmark, *by_password, given="nora\nwrong\n"
         )
-        assert "anna is no administrator of Jellyfin" in refuse(
+        assert "this user is no administrator of Jellyfin" in refuse(
             watchmark, *by_password, given="anna\nsecret\n"
         )
         assert "2 people use it" in connect(watchmark, *by_password, given="nora\nsecret\n")

@@ -137,14 +137,13 @@ def test_what_answers_in_the_network_is_looked_at_first(monkeypatch: pytest.Monk
 
 
 def test_the_usual_addresses_are_this_machine_and_the_one_that_a_container_runs_on(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: object
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(_finding, "gateways", lambda: ["172.17.0.1"])
 
-    found = _finding.usual_addresses("plex", 32400, ["192.168.1.10", "localhost"])
+    found = _finding.usual_addresses("plex", 32400)
 
     assert found == [
-        "http://192.168.1.10:32400",
         "http://localhost:32400",
         "http://plex:32400",
         "http://host.docker.internal:32400",

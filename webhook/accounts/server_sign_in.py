@@ -10,21 +10,26 @@ import re
 from collections.abc import Mapping
 
 import httpx
+from pydantic import SecretStr
 
 from webhook import servers, settings, trackers
+from webhook.accounts import settings_store
 from webhook.domain.outcome import Dead, Retry, Undelivered
 from webhook.servers._finding import GREETERS, greet
 from webhook.servers.plex.account import AccountServer, PlexAccount, request_machine
-from webhook.settings import Environ, SettingsError
+from webhook.settings import Environ, SettingsError, variable
 from webhook.trackers import DeviceCode, SignInFailed, Tokens, plex
 
 CHECK_TIMEOUT = 30.0
 """Seconds within which a server must say who it is."""
 
-NOWHERE = "http://localhost:32400"
+NOWHERE = "http://plex.invalid"
 """Stands where a code at plex.tv needs no server yet."""
 
 PORT = re.compile(r"(?<!:):[0-9]+$")
+
+BY_PASSWORD = ("jellyfin", "emby")
+"""The servers that an administrator can sign in to by name and password."""
 
 Changes = Mapping[str, str | None]
 
@@ -32,13 +37,23 @@ Changes = Mapping[str, str | None]
 class PlexCode(plex.Plex):
     """The sign-in at plex.tv by a code. Its token is the account's own, for no server in particular."""
 
+    async def begin(self) -> DeviceCode:
+        """The code, once a server answers at the address that was typed; raises SignInFailed."""
+        if self.url != NOWHERE:
+            try:
+                await request_machine(self.http, self.api)
+            except Undelivered as error:
+                raise SignInFailed(error.reason) from error
+        return await super().begin()
+
     async def request_tokens(self, code: DeviceCode) -> Tokens | None:
         token = await self.request_account_token(code)
         return None if token is None else {"token": token}
 
 
-def plex_code(environ: Environ, http: httpx.AsyncClient) -> PlexCode:
-    given = settings.read_settings(plex.Settings, "plex_", {**environ, "PLEX_URL": NOWHERE})
+def plex_code(environ: Environ, http: httpx.AsyncClient, url: str | None) -> PlexCode:
+    """The sign-in for the server at this address, or for one that plex.tv knows; raises SettingsError."""
+    given = settings.read_settings(plex.Settings, "plex_", {**environ, "PLEX_URL": url or NOWHERE})
     assert given is not None  # the address is there
     return PlexCode(given, http)
 
@@ -118,7 +133,7 @@ async def find_login_settings(
         await check(name, {**environ, **changes}, http)
     except Dead as error:
         raise SignInFailed(
-            f"{username} is no administrator of {module.LABEL}, and would hear nobody else. Sign in as one, or make a key"
+            f"this user is no administrator of {module.LABEL}, and would hear nobody else. Sign in as one, or make a key"
         ) from error
     return changes
 
@@ -137,3 +152,22 @@ async def check(name: str, environ: Environ, http: httpx.AsyncClient) -> str:
             return await servers.describe_server(module.build(given, http))
     except TimeoutError as error:
         raise Retry(f"{module.LABEL} did not answer within {CHECK_TIMEOUT:.0f} seconds") from error
+
+
+def changes_to_store(given: Environ, changes: Changes) -> dict[str, str | None]:
+    """The changes without what the environment says in the same way already, or where it has the last word on nothing."""
+    return {
+        name: value
+        for name, value in changes.items()
+        if not (settings_store.is_fixed(given, name) and value in (None, settings.value_of(name, given)))
+    }
+
+
+def url_of(name: str) -> str:
+    return variable(f"{name}_", "url")
+
+
+def secret_of(name: str) -> str:
+    """The setting that holds the server's token or key."""
+    fields = servers.modules()[name].Settings.model_fields
+    return variable(f"{name}_", next(key for key, about in fields.items() if about.annotation is SecretStr))

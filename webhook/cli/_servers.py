@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 import typer
-from pydantic import SecretStr
 from sqlalchemy import Connection
 
 from webhook import servers
@@ -18,7 +16,7 @@ from webhook.cli._common import Failed, read_input, say, show_code
 from webhook.cli._desk import Desk
 from webhook.domain.outcome import Undelivered
 from webhook.servers._finding import find_servers
-from webhook.settings import SettingsError, variable
+from webhook.settings import SettingsError
 from webhook.trackers import DeviceCode, SignInFailed
 
 
@@ -56,21 +54,28 @@ def is_server_request(at: Desk, name: str, wanted: ServerRequest, whose: str | N
 def connect_server(at: Desk, name: str, wanted: ServerRequest, as_json: bool) -> None:
     given = environment.environment()
     label = servers.modules()[name].LABEL
-    if settings_store.is_fixed(given, secret_of(name)):
-        raise Failed(f"{secret_of(name)} is set in the environment and can only be changed there.")
+    if settings_store.is_fixed(given, server_sign_in.secret_of(name)):
+        raise Failed(
+            f"{server_sign_in.secret_of(name)} is set in the environment and can only be changed there."
+        )
     try:
         found = at.run(find_settings(at, name, wanted, as_json))
     except (SignInFailed, Undelivered, SettingsError) as error:
         raise Failed(f"{str(error).rstrip('.')}. Nothing was saved.") from error
     if not found.works and not wanted.anyway:
         raise Failed(f"{found.says} Nothing was saved; --anyway saves it all the same.")
-    changes = changes_to_store(given, found.changes)
+    changes = server_sign_in.changes_to_store(given, found.changes)
 
     def store(connection: Connection) -> None:
         settings_store.change_settings(connection, at.seal, given, changes)
 
     at.database.do(store)
-    shown = {"server": name, "address": found.changes[url_of(name)], "works": found.works, "says": found.says}
+    shown = {
+        "server": name,
+        "address": found.changes[server_sign_in.url_of(name)],
+        "works": found.works,
+        "says": found.says,
+    }
     then = (
         f"Saved. A running Watchmark listens to {label} within seconds. Otherwise start it: watchmark serve"
     )
@@ -90,7 +95,7 @@ async def find_settings(at: Desk, name: str, wanted: ServerRequest, as_json: boo
 
 async def find_address(at: Desk, name: str, wanted: ServerRequest, as_json: bool) -> str | None:
     """The address that was typed or set before, else one that is found; None where plex.tv may know it."""
-    if typed := wanted.address or environment.value_of(url_of(name), at.environ):
+    if typed := wanted.address or environment.value_of(server_sign_in.url_of(name), at.environ):
         return server_sign_in.complete_address(name, typed)
     label = servers.modules()[name].LABEL
     if not as_json:
@@ -120,7 +125,7 @@ async def obtain_settings(
 ) -> Changes:
     label = servers.modules()[name].LABEL
     if wanted.password:
-        if name not in ("jellyfin", "emby") or address is None:
+        if name not in server_sign_in.BY_PASSWORD or address is None:
             raise Failed(f"{label} is not signed in to by user name and password.")
         username, password = read_input(f"{label} user name: ", f"{label} password: ")
         return await server_sign_in.find_login_settings(
@@ -129,28 +134,9 @@ async def obtain_settings(
     if name != "plex" or wanted.key:
         (secret,) = read_input(f"{label} {'token' if name == 'plex' else 'API key'}: ")
         whose = {"PLEX_USER": None} if name == "plex" else {}
-        return {url_of(name): address, secret_of(name): secret.strip(), **whose}
-    code = server_sign_in.plex_code(at.environ, at.http)
+        return {server_sign_in.url_of(name): address, server_sign_in.secret_of(name): secret.strip(), **whose}
+    code = server_sign_in.plex_code(at.environ, at.http, address)
     begun: DeviceCode = await code.begin()
     show_code(begun, as_json)
     tokens = await accounts.wait_for_approval(code, begun)
     return await server_sign_in.find_plex_settings(at.environ, at.http, str(tokens["token"]), address)
-
-
-def changes_to_store(given: Mapping[str, str], changes: Changes) -> dict[str, str | None]:
-    """The changes without what the environment says in the same way already, or where it has the last word on nothing."""
-    return {
-        name: value
-        for name, value in changes.items()
-        if not (settings_store.is_fixed(given, name) and value in (None, environment.value_of(name, given)))
-    }
-
-
-def url_of(name: str) -> str:
-    return variable(f"{name}_", "url")
-
-
-def secret_of(name: str) -> str:
-    """The setting that holds the server's token or key."""
-    fields = servers.modules()[name].Settings.model_fields
-    return variable(f"{name}_", next(key for key, about in fields.items() if about.annotation is SecretStr))

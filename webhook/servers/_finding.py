@@ -78,13 +78,13 @@ GREETERS: Mapping[str, Greeter] = {
 }
 
 
-async def find_servers(source: str, http: httpx.AsyncClient, hosts: Iterable[str] = ()) -> list[FoundServer]:
-    """The servers of a kind that can be reached, each once; `hosts` are looked at beside the usual ones."""
+async def find_servers(source: str, http: httpx.AsyncClient) -> list[FoundServer]:
+    """The servers of a kind that answer, each once."""
     greeter = GREETERS.get(source)
     if greeter is None:
         return []
     answered, usual = await asyncio.gather(
-        discover(source), greet_all(greeter, http, usual_addresses(source, greeter.port, hosts))
+        discover(source), greet_all(greeter, http, usual_addresses(source, greeter.port))
     )
     greeted = await greet_all(greeter, http, [one.address for one in answered])
     names = {one.address: one.name for one in answered}
@@ -92,12 +92,14 @@ async def find_servers(source: str, http: httpx.AsyncClient, hosts: Iterable[str
     for address, greeting in [*greeted, *usual]:
         name = names.get(address) or greeting.name or httpx.URL(address).host
         found.setdefault(greeting.server_id, FoundServer(name, address))
+    reached = {address for address, _ in greeted}
+    found |= {one.address: one for one in answered if one.address not in reached}
     return sorted(found.values(), key=lambda one: one.name)
 
 
-def usual_addresses(source: str, port: int, hosts: Iterable[str]) -> list[str]:
+def usual_addresses(source: str, port: int) -> list[str]:
     """Where such a server usually is: on this machine, beside this container, or behind its gateway."""
-    usual = [*hosts, "localhost", source, "host.docker.internal", *gateways()]
+    usual = ["localhost", source, "host.docker.internal", *gateways()]
     return [f"http://{host_in_url(host)}:{port}" for host in dict.fromkeys(usual)]
 
 

@@ -37,9 +37,9 @@ if TYPE_CHECKING:
 LABEL = "Plex"
 PURPOSE = "Hears what is played, without webhooks and without a Plex Pass, and asks for what was missed."
 SETUP: tuple[str, ...] = (
-    "Find the address of your Plex Media Server as this machine reaches it, such as http://192.168.1.10:32400",
-    "Find the X-Plex-Token of the server's owner: https://support.plex.tv/articles/204059436",
-    "Copy both into the fields below, and save. The server is asked before they are kept.",
+    "Enter the address of your Plex Media Server as this machine reaches it, or leave it to Plex, which knows it.",
+    "Sign in with Plex, and enter the code at https://plex.tv/link. The server is asked before anything is kept.",
+    "Or enter the X-Plex-Token of the server's owner: https://support.plex.tv/articles/204059436",
     "That is all: no webhook is needed. If you have set one up as well, each viewing still counts once.",
 )
 ENTRIES_PER_CALL = 100

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import Connection, select
 
-from webhook import clock
+from webhook import clock, servers
 from webhook import settings as environment
-from webhook.accounts import accounts, settings_store
+from webhook.accounts import accounts, server_sign_in, settings_store
 from webhook.accounts.accounts import AccountError
-from webhook.accounts.sign_ins import SignIn
+from webhook.accounts.server_sign_in import complete_address
+from webhook.accounts.sign_ins import Finished, SignIn
+from webhook.domain.outcome import Undelivered
+from webhook.network.discovery import FoundServer
+from webhook.servers import _finding
 from webhook.service import Service
 from webhook.settings import Environ, SettingsError
 from webhook.storage.tables import person
-from webhook.trackers import SignInFailed
+from webhook.trackers import SignInFailed, Tokens
 from webhook.web import actions as changes
 from webhook.web.connections import settings_actions
 from webhook.web.connections.catalog import ServiceInfo
@@ -99,6 +103,82 @@ def check_settings(one: ServiceInfo, given: Mapping[str, Any]) -> dict[str, str 
     if not wanted:
         raise Problem(422, "Nothing was entered. Nothing was changed.")
     return wanted
+
+
+# --- media servers that are listened to
+
+
+async def find_servers(service: Service, name: str, chosen: str | None) -> Sequence[FoundServer]:
+    """The servers of this kind that are near, or the one that was chosen among them."""
+    if chosen:
+        return [FoundServer(chosen, complete_address(name, chosen))]
+    return await _finding.find_servers(name, service.http)
+
+
+def typed_address(name: str, found: Sequence[FoundServer]) -> Mapping[str, str]:
+    """The first address as if it had been typed."""
+    return (
+        {server_sign_in.url_of(name): one.address for one in found[:1]} if name in servers.modules() else {}
+    )
+
+
+async def begin_server_sign_in(
+    service: Service, visitor: Visitor, one: ServiceInfo, address: str | None
+) -> SignIn:
+    """Begin the sign-in of a Plex server by a code, and poll for its approval; raises Problem."""
+    if one.name != "plex":
+        raise Problem(409, f"{one.label} is not signed in to by a code.")
+    refuse_fixed(service, one)
+
+    async def finish(tokens: Tokens) -> Finished:
+        token = str(tokens["token"])
+        found = await server_sign_in.find_plex_settings(service.environ, service.http, token, address)
+        return Finished(None, True, await keep_server(service, one, found))
+
+    try:
+        code = server_sign_in.plex_code(service.environ, service.http, address)
+        return await service.sign_ins.begin_server(visitor.person_id or 0, one.name, code, finish)
+    except (AccountError, SignInFailed, SettingsError) as error:
+        raise Problem(422, f"{sentence(str(error))} Nothing was changed.") from error
+
+
+async def connect_by_password(
+    service: Service, one: ServiceInfo, address: str, username: str, password: str
+) -> None:
+    """Connect a Jellyfin or an Emby by its administrator's name and password, which are used once; raises Problem."""
+    if one.name not in server_sign_in.BY_PASSWORD:
+        raise Problem(409, f"{one.label} is not signed in to by user name and password.")
+    refuse_fixed(service, one)
+    if not (address and username and password):
+        raise Problem(422, "Enter the address, the user name and the password. Nothing was changed.")
+    try:
+        found = await server_sign_in.find_login_settings(
+            one.name, service.environ, service.http, address, username, password
+        )
+        await keep_server(service, one, found)
+    except (Undelivered, SignInFailed, SettingsError) as error:
+        raise Problem(422, f"{sentence(str(error))} Nothing was changed.") from error
+
+
+def refuse_fixed(service: Service, one: ServiceInfo) -> None:
+    name = server_sign_in.secret_of(one.name)
+    if settings_actions.is_fixed(service, name):
+        raise Problem(409, f"{name} is set in the environment and can only be changed there.")
+
+
+async def keep_server(service: Service, one: ServiceInfo, found: Changes) -> str:
+    """Test a server's settings, store them with the result, and reload; raises as the test does."""
+    wanted = server_sign_in.changes_to_store(service.given, found)
+    environ = {**service.environ, **{name: value or "" for name, value in wanted.items()}}
+    says = await server_sign_in.check(one.name, environ, service.http)
+    tried = CheckResult(works=True, says=says)
+    await service.database.run(lambda connection: store_settings_result(connection, one, tried))
+    try:
+        await settings_actions.save_settings(service, wanted)
+    except Problem as error:
+        reason = error.detail.removesuffix(" Nothing was changed.")
+        raise SettingsError(reason) from error
+    return says
 
 
 # --- signing in and out

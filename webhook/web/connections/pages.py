@@ -13,8 +13,11 @@ from starlette.routing import BaseRoute, Route
 
 from webhook.accounts import settings_store
 from webhook.accounts.accounts import list_switches
+from webhook.accounts.server_sign_in import complete_address
 from webhook.domain.event import Kind
 from webhook.domain.rules import SWITCHES
+from webhook.network import discovery
+from webhook.network.discovery import FoundServer
 from webhook.settings import SettingsError
 from webhook.texts import texts
 from webhook.web import actions as changes
@@ -28,7 +31,8 @@ from webhook.web.connections.models import MARKS, ConnectionJson, Rules
 from webhook.web.connections.sign_in_view import list_sign_ins
 from webhook.web.http.errors import Problem
 from webhook.web.http.models import validate
-from webhook.web.http.page import Endpoint, Makes, Page
+from webhook.web.http.once import Once
+from webhook.web.http.page import Endpoint, Makes
 from webhook.web.http.params import whole
 from webhook.web.http.sessions import base
 from webhook.web.setup.pages import read_sources
@@ -74,7 +78,7 @@ PENDING_PREFIX = "connection "
 """The prefix that marks sealed settings in a form which are not saved yet."""
 
 
-class Connections(Page):
+class Connections(Once):
     def routes(self) -> list[BaseRoute]:
         forms: Mapping[str, Endpoint] = {
             "test": self.change_or_redraw(self.test),
@@ -83,6 +87,8 @@ class Connections(Page):
             "cancel": self.change_or_redraw(self.cancel),
             "disconnect": self.change_or_redraw(self.disconnect),
             "account": self.change_or_redraw(self.options),
+            "server": self.change_or_redraw(self.server, owner=True),
+            "find": self.answers(self.find, owner=True),
         }
         return [
             Route("/connections", self.page(self.every)),
@@ -115,8 +121,24 @@ class Connections(Page):
     async def one(self, request: Request, visitor: Visitor) -> Response:
         return await self.render_service(request, visitor, FormError())
 
-    async def render_service(self, request: Request, visitor: Visitor, refused: FormError) -> Response:
-        """Render the page of one connection, with the error of the last form."""
+    async def find(self, request: Request, visitor: Visitor, fields: Mapping[str, str]) -> Response:
+        """Show which servers of this kind are near, and fill in the address of the first or the chosen one."""
+        one = catalog.find_service(visitor, request.path_params["name"])
+        found = await connections.find_servers(self.service, one.name, fields.get("address"))
+        return await self.render_service(request, visitor, FormError(), found)
+
+    async def render_service(
+        self,
+        request: Request,
+        visitor: Visitor,
+        refused: FormError,
+        found: Sequence[FoundServer] | None = None,
+    ) -> Response:
+        """Render the page of one connection, with the error of the last form or the servers that were found."""
+        if found:
+            refused = FormError(
+                form="settings", typed=connections.typed_address(request.path_params["name"], found)
+            )
         one = catalog.find_service(visitor, request.path_params["name"])
         tracker = self.service.trackers.get(one.name) if one.takes_accounts else None
 
@@ -133,8 +155,10 @@ class Connections(Page):
         more = {
             "refused": refused,
             "in_setup": is_in_setup(request),
+            "found": found,
+            "can_find": discovery.PROBES.keys(),
             "drawn_at": None
-            if refused.why is None
+            if refused.why is None and found is None
             else f"{base(self.service.settings, request)}/connections/{one.name}",
             "pending": getattr(request.state, "pending", None),
             "tones": TONES,
@@ -221,6 +245,17 @@ class Connections(Page):
             await connections.begin_sign_in(self.service, person_id, one)
             return page_of(request, one)
         await connections.sign_in(self.service, person_id, one, fields)
+        return page_of(request, one, "connected")
+
+    async def server(self, request: Request, visitor: Visitor, fields: Mapping[str, str]) -> str:
+        """Sign in to a media server itself, so that it is listened to."""
+        one = catalog.find_service(visitor, request.path_params["name"])
+        address = complete_address(one.name, fields.get("address", ""))
+        if "username" not in fields:
+            await connections.begin_server_sign_in(self.service, visitor, one, address or None)
+            return page_of(request, one)
+        name, password = fields["username"], fields.get("password", "")
+        await connections.connect_by_password(self.service, one, address, name, password)
         return page_of(request, one, "connected")
 
     async def cancel(self, request: Request, visitor: Visitor, fields: Mapping[str, str]) -> str:

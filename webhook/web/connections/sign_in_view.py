@@ -23,13 +23,21 @@ def list_sign_ins(
     accounts: Sequence[ConnectionAccount],
 ) -> list[dict[str, Any]]:
     """The sign-ins at this tracker that the visitor may see; those whose result no longer holds are left out."""
+    held = service.sign_ins.list_of_tracker(tracker)
+    if visitor.is_admin:
+        held = [*service.sign_ins.list_of_server(tracker), *held]
     made = [
         sign_in
-        for sign_in in service.sign_ins.list_of_tracker(tracker)
+        for sign_in in held
         if actions.may_see(visitor, sign_in) and not is_outdated(sign_in, accounts)
     ]
-    shown = [actions.describe_sign_in(connection, sign_in) for sign_in in made]
-    return [{**entry, "link": link(entry["url"]), "qr": qr(link(entry["url"]))} for entry in shown]
+    return [show_sign_in(connection, sign_in) for sign_in in made]
+
+
+def show_sign_in(connection: Connection, sign_in: SignIn) -> dict[str, Any]:
+    entry = actions.describe_sign_in(connection, sign_in)
+    shown = link(entry["url"])
+    return {**entry, "is_server": sign_in.is_server, "link": shown, "qr": qr(shown)}
 
 
 def is_outdated(sign_in: SignIn, accounts: Sequence[ConnectionAccount]) -> bool:

@@ -14,6 +14,7 @@ from webhook import servers, sources
 from webhook.network import discovery
 from webhook.network.discovery import FoundServer
 from webhook.web import visible
+from webhook.web.connections import actions as connections
 from webhook.web.connections import catalog, states
 from webhook.web.connections.form_errors import FormError
 from webhook.web.connections.sign_in_view import list_sign_ins
@@ -53,8 +54,8 @@ class Start(Setup, Once):
         return await self.render_start(request, visitor, None)
 
     async def find(self, request: Request, visitor: Visitor, fields: Mapping[str, str]) -> Response:
-        """Show which servers of the chosen kind the local network has, and fill in the first one's address."""
-        found = await discovery.discover(fields.get("server", ""))
+        """Show which servers of the chosen kind are near, and fill in the address of the first or the chosen one."""
+        found = await connections.find_servers(self.service, fields.get("server", ""), fields.get("address"))
         return await self.render_start(request, visitor, found)
 
     async def render_start(
@@ -106,7 +107,7 @@ class Start(Setup, Once):
         """The chosen media server, where it can be asked as well and the visitor is the owner."""
         if progress.server not in servers.modules() or not visitor.is_admin:
             return None
-        typed = {f"{progress.server.upper()}_URL": one.address for one in found[:1]}
+        typed = connections.typed_address(progress.server, found)
         return self.read_service(connection, visitor, progress.server, typed)
 
     def read_service(

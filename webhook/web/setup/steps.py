@@ -72,6 +72,9 @@ class Progress:
     choices: SetupNote
     is_admin: bool
     heard: bool
+    connected: Sequence[str]
+    """The media servers that are listened to."""
+
     played: bool
     claimed: bool
     unclaimed: Sequence[UnclaimedJson]
@@ -81,11 +84,16 @@ class Progress:
     def server(self) -> str | None:
         return self.choices["server"]
 
+    @property
+    def is_connected(self) -> bool:
+        """True if the chosen server is listened to; any of them, before one is chosen."""
+        return self.server in self.connected if self.server is not None else bool(self.connected)
+
     def is_done(self, name: StepName) -> bool:
         """True if a step is done; the owner's server reports for members, who choose one only if they like."""
         done = {
             StepName.YOU: True,
-            StepName.SERVER: self.heard or (not self.is_admin and self.server is None),
+            StepName.SERVER: self.heard or self.is_connected or (not self.is_admin and self.server is None),
             StepName.PLAY: self.played,
             StepName.CLAIM: self.claimed,
             StepName.TRACKER: bool(self.accounts),
@@ -164,6 +172,7 @@ def read_progress(connection: Connection, service: Service, visitor: Visitor) ->
         begun=choices is not None,
         choices=choices or UNCHOSEN,
         is_admin=visitor.is_admin,
+        connected=[name for name, server in service.servers.items() if servers.is_listenable(server)],
         heard=played or exists(connection, webhook.c.id, *sent),
         played=played,
         claimed=played and (not unclaimed or exists(connection, identity.c.id, *seen, mine)),

@@ -1,0 +1,188 @@
+"""A media server is connected on its page: found, signed in to, tested, and only then kept."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+import pytest
+
+from tests.fakes._server import Server
+from tests.fakes.emby import Emby
+from tests.fakes.jellyfin import Jellyfin
+from tests.fakes.plex import Plex
+from tests.running import eventually
+from tests.web.conftest import Household, Open, form_token
+from tests.web.test_connections import post, read
+from webhook.network.discovery import FoundServer
+from webhook.servers import _finding
+
+
+@pytest.fixture
+def attic() -> Iterator[Server]:
+    fake = Plex()
+    fake.add_owner()
+    fake.add_person()
+    with Server(fake) as server:
+        fake.addresses = [server.url]
+        yield server
+
+
+@pytest.fixture
+def plex_home(opened: Open, attic: Server) -> Household:
+    return opened(PLEX_ACCOUNT_URL=attic.url)
+
+
+def connected(home: Household) -> dict[str, str | None]:
+    """What is kept of the Plex server."""
+    settings = home.api().get("/api/v1/connections/plex").json()["settings"]
+    return {one["variable"]: one["value"] or one["ends"] for one in settings if one["set"]}
+
+
+def test_one_signs_in_with_plex_by_a_code_and_an_address(plex_home: Household, attic: Server) -> None:
+    browser = plex_home.browser()
+    assert "Sign in with Plex" in read(browser, "/connections/plex")
+
+    answer = post(browser, "/connections/plex/server", address=attic.url)
+    page = read(browser, "/connections/plex")
+
+    assert answer.headers["location"] == "/connections/plex"
+    assert re.search(r'<p class="code" id="[^"]+">AB700</p>', page)
+    assert 'href="https://plex.tv/link"' in page
+    assert '<noscript><meta http-equiv="refresh"' in page
+    assert connected(plex_home) == {"PLEX_ACCOUNT_URL": attic.url}
+    attic.fake.link(700, "Nora")
+    eventually(lambda: "Connected to Attic, Plex" in read(browser, "/connections/plex"), "it is connected")
+    assert connected(plex_home) == {
+        "PLEX_ACCOUNT_URL": attic.url,
+        "PLEX_URL": attic.url,
+        "PLEX_TOKEN": "nora",
+    }
+    after = read(browser, "/connections/plex")
+    assert "account-token" not in after
+    assert "2 people use it, and all are heard." in after
+
+
+def test_one_that_plex_knows_needs_no_address(plex_home: Household, attic: Server) -> None:
+    browser = plex_home.browser()
+
+    post(browser, "/connections/plex/server", address="")
+    attic.fake.link(700, "anna")
+
+    eventually(lambda: "It hears only anna" in read(browser, "/connections/plex"), "it is connected")
+    assert connected(plex_home)["PLEX_USER"] == "anna"
+
+
+def test_a_wrong_address_is_said_before_any_code_is_shown(plex_home: Household, attic: Server) -> None:
+    browser = plex_home.browser()
+
+    refused = post(browser, "/connections/plex/server", address="http://127.0.0.1:9")
+    no_address = post(browser, "/connections/plex/server", address="ftp://attic")
+
+    assert refused.status_code == no_address.status_code == 422
+    assert "Does it run, and is PLEX_URL (http://127.0.0.1:9) its address?" in refused.text
+    assert "must begin with http" in no_address.text
+    assert attic.fake.pins == {}
+
+
+def test_a_code_that_expires_is_said_and_nothing_is_kept(plex_home: Household, attic: Server) -> None:
+    browser = plex_home.browser()
+    post(browser, "/connections/plex/server", address=attic.url)
+
+    attic.fake.expire(700)
+
+    eventually(
+        lambda: "the code has expired; start again" in read(browser, "/connections/plex"), "it is said"
+    )
+    assert "PLEX_TOKEN" not in connected(plex_home)
+
+
+def test_a_sign_in_is_cancelled_and_begun_anew_with_another_address(
+    plex_home: Household, attic: Server
+) -> None:
+    browser = plex_home.browser()
+    for address in (attic.url, ""):
+        post(browser, "/connections/plex/server", address=address)
+    page = read(browser, "/connections/plex")
+    assert re.findall(r'<p class="code" id="[^"]+">([^<]+)</p>', page) == ["AB701"]
+    held = re.search(r'name="sign_in" value="([^"]+)"', page)
+    assert held
+
+    post(browser, "/connections/plex/cancel", sign_in=held.group(1))
+
+    assert "AB701" not in read(browser, "/connections/plex")
+
+
+@pytest.mark.parametrize(("name", "fake"), [("jellyfin", Jellyfin), ("emby", Emby)])
+def test_an_administrator_signs_in_by_name_and_anybody_else_is_refused(
+    home: Household, name: str, fake: type[Jellyfin | Emby]
+) -> None:
+    browser, server = home.browser(), fake()
+    server.add_person("nora", "bb" * 16, admin=True)
+    server.add_person()
+    with Server(server) as running:
+        typed = {"address": running.url.removeprefix("http://"), "password": "secret"}
+        refused = post(browser, f"/connections/{name}/server", **typed, username="anna")
+        taken = post(browser, f"/connections/{name}/server", **typed, username="nora")
+        nothing = post(browser, f"/connections/{name}/server", **{**typed, "password": ""}, username="nora")
+
+    assert "This user is no administrator" in refused.text
+    assert "Enter the address, the user name and the password." in nothing.text
+    assert "secret" not in refused.text
+    assert taken.headers["location"] == f"/connections/{name}?said=connected"
+    assert "2 people use it, and all are heard." in read(browser, f"/connections/{name}")
+
+
+def test_servers_that_are_near_can_be_picked(home: Household, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def find(*_: object) -> list[FoundServer]:
+        return [FoundServer("Attic", "http://10.0.0.1:32400"), FoundServer("Barn", "http://10.0.0.2:32400")]
+
+    monkeypatch.setattr(_finding, "find_servers", find)
+    browser = home.browser()
+    filled = 'placeholder="http://192.168.1.10:32400" value="http://10.0.0.{}:32400"'
+
+    found = post(browser, "/connections/plex/find", server="plex").text
+    picked = post(browser, "/connections/plex/find", address="http://10.0.0.2:32400").text
+
+    assert filled.format(1) in found
+    assert 'aria-label="Use Barn at http://10.0.0.2:32400"' in found
+    assert filled.format(2) in picked
+
+
+def test_what_the_environment_says_is_not_asked_for(opened: Open, attic: Server) -> None:
+    home = opened(PLEX_URL=attic.url, PLEX_TOKEN=attic.fake.switches.token)
+    browser = home.browser()
+
+    page = read(browser, "/connections/plex")
+    refused = post(browser, "/connections/plex/server", address=attic.url)
+
+    assert ">Sign in with Plex<" not in page
+    assert "PLEX_TOKEN is set in the environment and can only be changed there." in refused.text
+
+
+@pytest.mark.parametrize("form", ["server", "find"])
+def test_only_the_owner_connects_a_server(home: Household, form: str) -> None:
+    home.person("bob")
+    member = home.browser("bob")
+    fields = {"form_token": form_token(member.get("/start").text), "address": "http://127.0.0.1:9"}
+
+    assert member.post(f"/connections/plex/{form}", data=fields).status_code == 403
+    assert home.client().post(f"/connections/plex/{form}", data=fields).status_code in (303, 403)
+
+
+def test_the_first_start_leads_through_the_sign_in(plex_home: Household, attic: Server) -> None:
+    browser = plex_home.browser()
+    post(browser, "/start/step", server="plex")
+    beginning = read(browser, "/start")
+    assert "Sign in with Plex" in beginning
+    assert f"{plex_home.url}/webhooks/plex" in beginning
+
+    answer = post(browser, "/connections/plex/server?then=/start", address=attic.url)
+
+    assert answer.headers["location"] == "/start"
+    waiting = read(browser, "/start")
+    assert "AB700" in waiting
+    assert '<noscript><meta http-equiv="refresh"' in waiting
+    attic.fake.link(700, "Nora")
+    eventually(lambda: "Connected to Attic, Plex" in read(browser, "/start"), "it is connected")
+    assert "AB700" not in read(browser, "/start")
