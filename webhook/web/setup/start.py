@@ -122,6 +122,7 @@ class Start(Setup, Once):
         )
         return {
             **shown,
+            "said": states.last_result(connection, name),
             "settings": FormError(form="settings", typed=typed or {}).settings(shown["settings"]),
             "accounts": mine,
             "sign_ins": [entry for entry in pending if entry["person"] == visitor.name],
