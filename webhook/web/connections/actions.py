@@ -115,7 +115,7 @@ async def find_servers(service: Service, name: str, chosen: str | None) -> Seque
     return await _finding.find_servers(name, service.http)
 
 
-def typed_address(name: str, found: Sequence[FoundServer]) -> Mapping[str, str]:
+def fill_address(name: str, found: Sequence[FoundServer]) -> Mapping[str, str]:
     """The first address as if it had been typed."""
     return (
         {server_sign_in.url_of(name): one.address for one in found[:1]} if name in servers.modules() else {}

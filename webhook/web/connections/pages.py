@@ -137,7 +137,7 @@ class Connections(Once):
         """Render the page of one connection, with the error of the last form or the servers that were found."""
         if found:
             refused = FormError(
-                form="settings", typed=connections.typed_address(request.path_params["name"], found)
+                form="settings", typed=connections.fill_address(request.path_params["name"], found)
             )
         one = catalog.find_service(visitor, request.path_params["name"])
         tracker = self.service.trackers.get(one.name) if one.takes_accounts else None

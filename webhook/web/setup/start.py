@@ -107,7 +107,7 @@ class Start(Setup, Once):
         """The chosen media server, where it can be asked as well and the visitor is the owner."""
         if progress.server not in servers.modules() or not visitor.is_admin:
             return None
-        typed = connections.typed_address(progress.server, found)
+        typed = connections.fill_address(progress.server, found)
         return self.read_service(connection, visitor, progress.server, typed)
 
     def read_service(
