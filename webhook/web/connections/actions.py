@@ -128,7 +128,7 @@ async def begin_server_sign_in(
     """Begin the sign-in of a Plex server by a code, and poll for its approval; raises Problem."""
     if one.name != "plex":
         raise Problem(409, f"{one.label} is not signed in to by a code.")
-    refuse_fixed(service, one)
+    require_changeable(service, one)
 
     async def finish(tokens: Tokens) -> Finished:
         token = str(tokens["token"])
@@ -148,7 +148,7 @@ async def connect_by_password(
     """Connect a Jellyfin or an Emby by its administrator's name and password, which are used once; raises Problem."""
     if one.name not in server_sign_in.BY_PASSWORD:
         raise Problem(409, f"{one.label} is not signed in to by user name and password.")
-    refuse_fixed(service, one)
+    require_changeable(service, one)
     if not (address and username and password):
         raise Problem(422, "Enter the address, the user name and the password. Nothing was changed.")
     try:
@@ -160,7 +160,7 @@ async def connect_by_password(
         raise Problem(422, f"{sentence(str(error))} Nothing was changed.") from error
 
 
-def refuse_fixed(service: Service, one: ServiceInfo) -> None:
+def require_changeable(service: Service, one: ServiceInfo) -> None:
     name = server_sign_in.secret_of(one.name)
     if settings_actions.is_fixed(service, name):
         raise Problem(409, f"{name} is set in the environment and can only be changed there.")
