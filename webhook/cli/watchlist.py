@@ -1,7 +1,9 @@
-"""The commands for the watchlist: watchlist list, add, remove, until, service, held, send."""
+"""The commands for the watchlist: watchlist list, add, remove, until, read, service, held, send."""
 
 from __future__ import annotations
 
+import asyncio
+from dataclasses import asdict
 from typing import Annotated
 
 import typer
@@ -17,9 +19,11 @@ from webhook.domain.items import keys
 from webhook.domain.watchlist import Leaving
 from webhook.history import watchlist_reads
 from webhook.history.watchlist import HAND, Watchlist
+from webhook.history.watchlist_reads import ReadResult
 from webhook.queries.watchlist import list_accounts, read_watchlist
 from webhook.storage.tables import AccountRow, person
 from webhook.trackers import label
+from webhook.transfer.watchlists import ReadReport, Watchlists
 
 watchlist_app = typer.Typer(
     no_args_is_help=True, help="Show and change the watchlist, and read it from services."
@@ -121,6 +125,39 @@ def watchlist_until(
 
 
 # --- services
+
+
+@watchlist_app.command("read")
+def watchlist_read(whose: Whose = None, as_json: Json = False) -> None:
+    """Read the lists of all services now, and take over what has changed there."""
+
+    def ask(connection: Connection, at: Desk) -> int:
+        found = list_accounts(connection, person_or_only(connection, whose).id, at.trackers)
+        for row in found:
+            watchlist_reads.set_read(connection, row.id, asked=True, tried_at=None)
+        return len(found)
+
+    async def read(at: Desk) -> list[ReadReport]:
+        lists = Watchlists(at.database, at.trackers, at.credentials, asyncio.Event(), 0)
+        return await lists.run_once(only_asked=True)
+
+    with open_desk() as at:
+        if not at.database.do(lambda connection: ask(connection, at)):
+            raise Failed("No service with a watchlist is connected. See: watchmark accounts")
+        reports = at.run(read(at))
+    shown = [
+        {"tracker": one.tracker, "error": one.error, **asdict(one.result or ReadResult())} for one in reports
+    ]
+    say(as_json, {"services": shown}, *(report_line(one) for one in reports))
+
+
+def report_line(report: ReadReport) -> str:
+    name = label(report.tracker)
+    if report.result is None:
+        return f"{name}: not read. {report.error}."
+    done = report.result
+    held = f" {count_of(done.held, 'title')} gone there and held." if done.held else ""
+    return f"{name}: {done.added} added, {done.removed} removed.{held}"
 
 
 @watchlist_app.command("service")

@@ -9,11 +9,12 @@ from sqlalchemy import Connection, select
 
 from webhook.domain.event import Episode, Item, Movie, Show, item_from_json
 from webhook.domain.items import keys, same_item
-from webhook.domain.watchlist import Leaving
+from webhook.domain.watchlist import ItemIndex, Leaving
 from webhook.history import shows
 from webhook.history.library import show_key
 from webhook.history.play_store import SELECT_OF_ITEM, is_counted
 from webhook.history.shows import Listing, counts_as_viewing
+from webhook.history.watchlist import BY_WATCHING, Author, Watchlist
 from webhook.storage.rows import fetch_all
 from webhook.storage.tables import PlayRow, play, play_key
 
@@ -94,3 +95,35 @@ def is_finished(connection: Connection, person_id: int, show: Show, latest: list
 def key_of_play(row: PlayRow) -> str | None:
     item = item_from_json(row.item)
     return show_key(item.show, item.show_ids) if isinstance(item, Episode) else None
+
+
+# --- what leaves the list
+
+
+def apply_viewings(mine: Watchlist, until: Leaving, since: datetime | None = None) -> int:
+    """Take off the list what was watched since it was put on it; returns how many titles.
+
+    Where a time is given, only what plays since then are of is looked at.
+    """
+    because = "it was watched"
+    recent = None if since is None else ItemIndex((item, True) for item in played_titles(mine, since))
+    left = 0
+    for item, row in mine.rows:
+        if recent is not None and recent.find(item) is None:
+            continue
+        viewing = find_last_play(mine.connection, mine.person_id, item, row.at, until)
+        if viewing is not None:
+            by = Author(name=BY_WATCHING, because=because, play_id=viewing.id)
+            left += mine.remove(item, by, viewing.watched_at)
+    return left
+
+
+def played_titles(mine: Watchlist, since: datetime) -> list[Item]:
+    """The films and shows that were watched since then."""
+    wanted = select(play).where(counts_as_viewing(mine.person_id), play.c.watched_at >= since)
+    items = (item_from_json(row.item) for row in fetch_all(mine.connection, wanted, PlayRow))
+    return [
+        Show(title=item.show, year=None, ids=item.show_ids) if isinstance(item, Episode) else item
+        for item in items
+        if isinstance(item, Movie | Episode)
+    ]

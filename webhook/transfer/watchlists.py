@@ -18,14 +18,17 @@ from webhook import clock
 from webhook.accounts.credentials import Credentials
 from webhook.domain.event import Item, item_from_json
 from webhook.domain.outcome import Undelivered
-from webhook.domain.watchlist import ItemIndex, WantedItem
+from webhook.domain.watchlist import ItemIndex, Leaving, WantedItem
 from webhook.history import watchlist_reads
+from webhook.history.library import WATCHLIST
 from webhook.history.watchlist import Watchlist
 from webhook.history.watchlist_reads import ReadResult
+from webhook.history.watchlist_viewings import apply_viewings
 from webhook.settings import SettingsError
 from webhook.storage.db import Database, Unavailable
+from webhook.storage.locks import try_locks
 from webhook.storage.rows import fetch_all
-from webhook.storage.tables import AccountRow, account, watchlist_read
+from webhook.storage.tables import AccountRow, PersonRow, account, library, person, watchlist_read
 from webhook.trackers import Tracker
 from webhook.trackers._watchlist import ExplainsAbsence, ListsWatchlist
 
@@ -42,6 +45,10 @@ CLAIM_LIFETIME = timedelta(seconds=10)
 """The time in which another process is not asked for the same list."""
 
 READ_TIMEOUT = 300.0
+VIEWINGS_INTERVAL, ALL_INTERVAL = timedelta(seconds=30), timedelta(hours=1)
+"""The time between two looks at what was watched lately, and at all that is on a list."""
+
+LATELY = timedelta(days=2)
 MAX_EXPLAINED = 30
 """What is gone at once and asked about; where more is gone, nothing is removed anyway."""
 
@@ -72,12 +79,15 @@ class Watchlists:
         self.credentials = credentials
         self.told = told
         self.interval = timedelta(minutes=minutes) if minutes else None
+        self.looked_at: datetime | None = None
+        self.looked_at_all: datetime | None = None
 
     async def run(self, stop: asyncio.Event) -> None:
         never, first = asyncio.Event(), clock.now() + FIRST_DELAY
         while not stop.is_set():
             try:
                 await self.run_once(only_asked=clock.now() < first)
+                await self.look_at_viewings()
             except Unavailable as error:
                 log.warning("The database is unavailable; watchlists wait.", why=str(error))
             await clock.awaken(never, stop, STEP_SECONDS)
@@ -112,6 +122,9 @@ class Watchlists:
         """Claim the read of an account's list; False where another process has just begun it."""
 
         def claim(connection: Connection) -> bool:
+            name = f"watchlist.{row.id}"
+            if not try_locks(connection, [name])[name]:
+                return False
             watchlist_reads.set_read(connection, row.id)
             here = (watchlist_read.c.account_id == row.id) & or_(
                 watchlist_read.c.tried_at.is_(None), watchlist_read.c.tried_at <= now - CLAIM_LIFETIME
@@ -174,6 +187,34 @@ class Watchlists:
             held=result.held,
         )
         return ReadReport(row.tracker, result=result)
+
+    # --- what was watched
+
+    async def look_at_viewings(self) -> int:
+        """Take what was watched off the lists of those who want that; returns how many titles."""
+        now = clock.now()
+        if self.looked_at is not None and now - self.looked_at < VIEWINGS_INTERVAL:
+            return 0
+        is_full = self.looked_at_all is None or now - self.looked_at_all >= ALL_INTERVAL
+        self.looked_at, self.looked_at_all = now, now if is_full else self.looked_at_all
+        left = 0
+        for owner in await self.database.read(find_owners):
+            since = None if is_full else now - LATELY
+            left += await self.database.run(
+                lambda connection, owner=owner, since=since: apply_viewings(  # type: ignore[misc]
+                    Watchlist(connection, owner.id, self.can, now), Leaving(owner.watchlist_until), since
+                )
+            )
+        if left:
+            self.told.set()
+        return left
+
+
+def find_owners(connection: Connection) -> list[PersonRow]:
+    """The people who have a watchlist that titles leave by themselves."""
+    listed = select(library.c.person_id).where(library.c.relation == WATCHLIST)
+    wanted = select(person).where(person.c.id.in_(listed), person.c.watchlist_until != Leaving.NEVER.value)
+    return fetch_all(connection, wanted.order_by(person.c.id), PersonRow)
 
 
 def find_absent(connection: Connection, account_id: int, listed: Sequence[WantedItem]) -> list[WantedItem]:

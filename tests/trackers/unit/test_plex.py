@@ -85,7 +85,10 @@ def test_what_is_watched_is_not_counted_again() -> None:
 
 @pytest.mark.parametrize(
     ("machine", "expected"),
-    [("m1", {"token": "server", "name": "anna", "server": "m1"}), ("m2", SignInFailed)],
+    [
+        ("m1", {"token": "server", "account_token": "account", "name": "anna", "server": "m1"}),
+        ("m2", SignInFailed),
+    ],
 )
 def test_the_account_s_token_is_exchanged_for_that_of_the_server(machine: str, expected: Any) -> None:
     at = wire(
