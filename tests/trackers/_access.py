@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from webhook.domain.copies import Copy, Expectation, choose_copies
+from webhook.domain.daily_calls import DailyCalls
 from webhook.domain.event import Action, Item
 from webhook.trackers import Tokens, WatchedItem
 
@@ -46,6 +47,7 @@ class Access:
         self.handles: set[str] = set()
         self.renewals = 0
         self.expected: list[Expectation] = []
+        self.calls_left: DailyCalls | None = None
         self.turn = asyncio.Lock()
 
     @property
@@ -59,6 +61,9 @@ class Access:
 
     async def find_delays(self, action: Action, count: int) -> Sequence[timedelta]:
         return [timedelta(0)] * count
+
+    async def note_calls(self, left: DailyCalls) -> None:
+        self.calls_left = left
 
     async def expect(self, expected: Sequence[Expectation]) -> None:
         self.expected += expected

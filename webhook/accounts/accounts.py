@@ -19,7 +19,7 @@ from webhook.domain.outcome import Park, Snooze, Undelivered
 from webhook.domain.rules import ALWAYS_ON, FOLLOWS, OPTIONAL_ACTIONS, SWITCHES
 from webhook.domain.states import DeliveryState
 from webhook.history import watchlist_reads
-from webhook.queues import parking
+from webhook.queues import calls_left, parking
 from webhook.settings import SettingsError, variable
 from webhook.storage.db import Database, fresh_ids
 from webhook.storage.json_shapes import RulesJson
@@ -278,6 +278,7 @@ async def revoke_sign_in(dependencies: Dependencies, row: AccountRow) -> None:
 
 
 def drop_sign_in(connection: Connection, account_id: int, now: datetime) -> bool:
+    calls_left.forget(connection, account_id)
     here = account.c.id == account_id
     told = select(func.count()).select_from(delivery).where(delivery.c.account_id == account_id)
     if not connection.execute(told).scalar_one():

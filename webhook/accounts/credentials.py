@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import hashlib
+import time
 from collections import defaultdict
 from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import datetime, timedelta
@@ -16,17 +17,21 @@ from sqlalchemy import Connection, select, update
 
 from webhook import clock
 from webhook.domain.copies import Copy, Expectation, choose_copies
+from webhook.domain.daily_calls import DailyCalls
 from webhook.domain.event import Action, Item
 from webhook.domain.outcome import UNREADABLE, Park, Snooze
 from webhook.history import server_items
 from webhook.history.shelf import Shelf
-from webhook.queues import expectations
+from webhook.queues import calls_left, expectations
 from webhook.queues.expectations import Expected
 from webhook.queues.mark_pace import PaceRequest, find_delays
 from webhook.settings import SettingsError
 from webhook.storage.db import Database
 from webhook.storage.tables import account, delivery
 from webhook.trackers import Library, Renews, Tokens, Tracker, WatchedItem
+
+CALLS_NOTED_EVERY = 10.0
+"""Seconds between two notes of the calls that an account has left."""
 
 UNLISTED_PAUSE = timedelta(seconds=20)
 """The wait of deliveries for the first list of what is on a media server."""
@@ -69,6 +74,7 @@ class Credentials:
         self.database = database
         self.seal = seal
         self._locks: Mapping[int, asyncio.Lock] = defaultdict(asyncio.Lock)
+        self._calls_noted: dict[int, float] = {}
 
     async def access(self, account_id: int, person_id: int, tracker: Tracker) -> AccountAccess:
         """Access to an account, after renewing tokens that are about to expire."""
@@ -98,6 +104,13 @@ class Credentials:
             return self.seal.open(sealed) if sealed else {}
         except Unreadable as error:
             raise Snooze(UNREADABLE, park=Park.SIGNED_OUT) from error
+
+    async def note_calls(self, account_id: int, left: DailyCalls) -> None:
+        """Store how many calls an account has left, at most every few seconds."""
+        now = time.monotonic()
+        if now - self._calls_noted.get(account_id, -CALLS_NOTED_EVERY) >= CALLS_NOTED_EVERY:
+            self._calls_noted[account_id] = now
+            await self.database.run(lambda connection: calls_left.store(connection, account_id, left))
 
     async def renew_tokens(self, account_id: int, tracker: Tracker, stale_tokens: Tokens) -> Tokens:
         """Newer tokens than these; a caller that waited for another renewal gets the tokens it brought."""
@@ -170,6 +183,9 @@ class AccountAccess:
             reason = f"what is on {self._tracker.label} is listed first"
             raise Snooze(reason, after=UNLISTED_PAUSE)
         return choose_copies(item, found)
+
+    async def note_calls(self, left: DailyCalls) -> None:
+        await self._credentials.note_calls(self._account_id, left)
 
     async def expect(self, expected: Sequence[Expectation]) -> None:
         person_id, server = self._person_id, self._tokens.get("server")

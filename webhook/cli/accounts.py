@@ -32,6 +32,7 @@ from webhook.cli._servers import ServerRequest, connect_server, is_server_reques
 from webhook.domain.event import Action, Kind
 from webhook.queries.deliveries import find_dry_run_ids
 from webhook.queries.people import list_accounts, rules_json
+from webhook.queues.calls_left import describe_calls
 from webhook.storage.json_shapes import RulesJson
 from webhook.storage.tables import PersonRow, account
 from webhook.trackers import DeviceCode, Tracker
@@ -181,6 +182,8 @@ def show_accounts(rows: Sequence[Mapping[str, Any]]) -> None:
             say(False, None, f"{row['tracker']} of {row['person']}: {why}")
         for limit in row["limits"]:
             say(False, None, f"{row['tracker']} of {row['person']}: {limit['explanation']}")
+        if row["calls"]:
+            say(False, None, f"{row['tracker']} of {row['person']}: {describe_calls(row['calls'])}")
         if row["rules"]["dry_run"]:
             say(
                 False,

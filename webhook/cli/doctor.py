@@ -43,6 +43,7 @@ from webhook.queries.deliveries import count_by_state
 from webhook.queries.people import list_accounts, list_unclaimed_identities
 from webhook.queries.senders import find_repeats, find_silent_servers, find_wrong_clocks
 from webhook.queries.webhooks import last_webhook_times
+from webhook.queues.calls_left import describe_calls
 from webhook.queues.listening import LineState, line_statuses
 from webhook.settings import Environ, Settings, SettingsError
 from webhook.storage import migrate
@@ -362,7 +363,8 @@ def check_account(row: Mapping[str, Any], verdict: AccountCheck | None) -> Findi
         return problem_with(
             about, str(verdict.reason), "Waiting deliveries are retried automatically once that is fixed."
         )
-    return fine(about, "works" if verdict else "not checked")
+    word = "works" if verdict else "not checked"
+    return fine(about, f"{word}, {describe_calls(row['calls'])}" if row["calls"] else word)
 
 
 def check_backlog(database: Database) -> Iterator[Finding]:

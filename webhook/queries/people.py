@@ -14,6 +14,7 @@ from webhook.clock import stamp
 from webhook.domain.rules import LISTS, AccountRules
 from webhook.domain.states import WebhookState
 from webhook.queries.deliveries import LimitJson, explain_park, is_waiting, limited_kinds
+from webhook.queues.calls_left import CallsLeftJson, read_calls
 from webhook.queues.parking import is_stuck
 from webhook.storage.json_fields import ANY_OBJECT, ActionWord, Id, Time
 from webhook.storage.json_shapes import EventJson, FiltersJson, RulesJson
@@ -102,6 +103,10 @@ class AccountFields(TypedDict):
     ]
     held_until: Time | None
     last_done_at: Time | None
+    calls: Annotated[
+        CallsLeftJson | None,
+        Field(description="Of a service that takes so many calls a day, as its last answer said."),
+    ]
 
 
 class AccountJson(AccountFields):
@@ -218,10 +223,15 @@ def list_accounts(connection: Connection) -> list[AccountJson]:
     names = person_names(connection)
     refused = limited_kinds(connection)
     rows = fetch_all(connection, select(account).order_by(account.c.id), AccountRow)
-    down = outages(rows)
+    down, calls = outages(rows), read_calls(connection)
     return [
         account_json(
-            row, names[row.person_id], numbers.get(row.id, {}), refused.get(row.id, []), down.get(row.id)
+            row,
+            names[row.person_id],
+            numbers.get(row.id, {}),
+            refused.get(row.id, []),
+            down.get(row.id),
+            calls.get(row.id),
         )
         for row in rows
     ]
@@ -260,6 +270,7 @@ def account_json(
     waits: Mapping[str, int],
     limits: list[LimitJson],
     down_since: datetime | None,
+    calls: CallsLeftJson | None,
 ) -> AccountJson:
     """An account as the API gives it."""
     return {
@@ -281,6 +292,7 @@ def account_json(
         "down_since": stamp(down_since),
         "held_until": stamp(row.held_until),
         "last_done_at": stamp(row.last_done_at),
+        "calls": calls,
     }
 
 

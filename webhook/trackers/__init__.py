@@ -16,6 +16,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from webhook.domain.copies import Copy, Expectation
+from webhook.domain.daily_calls import DailyCalls
 from webhook.domain.event import Action, Item, Kind
 from webhook.domain.outcome import Done, Undelivered
 from webhook.domain.play import Dated
@@ -83,23 +84,21 @@ class Access(Protocol):
 
     async def renew(self, stale: Tokens) -> Tokens:
         """Newer tokens than `stale`, renewed once for all who wait; raises Snooze when signed out."""
-        ...
 
     async def is_ours(self, remote_id: str) -> bool:
         """True if a delivery to this account made what the service knows by this handle."""
-        ...
 
     async def find_copies(self, item: Item) -> Sequence[Copy]:
         """The copies of an item on the media server of this account, as it was listed last; raises Snooze before that."""
-        ...
+
+    async def note_calls(self, left: DailyCalls) -> None:
+        """Store how many calls the service still takes today, to be shown."""
 
     async def expect(self, expected: Sequence[Expectation]) -> None:
         """Store, before anything is sent, what the media server will report of it."""
-        ...
 
     async def find_delays(self, action: Action, count: int) -> Sequence[timedelta]:
         """How long each of so many changes waits that nobody asked for; those that may be made now do not."""
-        ...
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

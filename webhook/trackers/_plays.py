@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 from functools import partial
 from typing import Any, Generic
 
+from webhook.domain.event import Item
 from webhook.domain.items import is_one
 from webhook.domain.outcome import Dead, Done, Retry, Undelivered
 from webhook.domain.play import Dated
@@ -77,6 +78,10 @@ class PlayHistory(Scrobbler, Generic[FormT]):
 
     def history(self, access: Access, since: datetime | None = None) -> AsyncIterator[WatchedItem]:
         raise NotImplementedError
+
+    def plays(self, access: Access, since: datetime | None = None) -> AsyncIterator[WatchedItem]:
+        """The history, for a mark that is on its way."""
+        return self.history(access, since)
 
     def forms(self, delivery: Delivery) -> Sequence[FormT]:
         """Raises Unmatched where there is none."""
@@ -202,7 +207,8 @@ class PlayHistory(Scrobbler, Generic[FormT]):
             if known.since is None or (since is not None and known.since <= since):
                 return known
             since = None  # a long list goes out, which goes further back with each call
-        plays = [play async for play in self.history(access, since) if play.at is not None]
+        read = self.plays if fresh else self.history
+        plays = [play async for play in read(access, since) if play.at is not None]
         listing = Listing(since, sorted(plays, key=play_date), time.monotonic() + LISTING_TTL)
         if not fresh:
             self.listings[account] = listing
@@ -224,8 +230,15 @@ def play_date(play: WatchedItem) -> datetime:
 def nearest_play(delivery: Delivery, plays: Sequence[WatchedItem]) -> WatchedItem | None:
     """Of these plays the one of this item whose date is nearest."""
     at = noon(delivery.at) if delivery.dated is Dated.DAY else delivery.at
-    mine = [play for play in plays if play.at is not None and is_one(delivery.item, play.item)]
+    mine = [play for play in plays if play.at is not None and is_play_of(delivery.item, play)]
     return min(mine, key=lambda play: abs(play_date(play) - at), default=None)
+
+
+def is_play_of(item: Item, play: WatchedItem) -> bool:
+    """True if a play is of this item; by its own ids also where the service counts an episode by other numbers."""
+    theirs = play.item
+    named = item.ids.agrees(theirs.ids) and not item.ids.contradicts(theirs.ids)
+    return is_one(item, theirs) or (item.kind is theirs.kind and named)
 
 
 def existing_play(play: WatchedItem, *, ours: bool) -> Done:

@@ -8,12 +8,14 @@ from typing import ClassVar
 import httpx
 
 from webhook.client import excerpt
+from webhook.domain.daily_calls import Urgency
 from webhook.domain.event import Action, Item
-from webhook.domain.items import is_one
 from webhook.domain.outcome import Dead, Done
 from webhook.trackers import Access, Delivery
+from webhook.trackers._base import Outcome
+from webhook.trackers._budget import DailyBudget
 from webhook.trackers._json import JsonObject, as_rows, count_misses, expect_object, total, unknown_shape
-from webhook.trackers._plays import GONE, PlayHistory, Receipt
+from webhook.trackers._plays import GONE, PlayHistory, Receipt, is_play_of
 from webhook.trackers._scrobbler import PendingMark, no_match
 from webhook.trackers._viewings import viewing_date
 from webhook.trackers.mdblist.payloads import LABEL, Form, Names, parse_play, sync_body, wire_time
@@ -21,7 +23,7 @@ from webhook.trackers.mdblist.payloads import LABEL, Form, Names, parse_play, sy
 COUNTS = ("added", "updated", "existing")
 
 
-class Sync(PlayHistory[Form]):
+class Sync(DailyBudget, PlayHistory[Form]):
     """Puts late marks into the history with their dates, a hundred in a call."""
 
     names: Names
@@ -30,6 +32,11 @@ class Sync(PlayHistory[Form]):
 
     def forms(self, delivery: Delivery) -> Sequence[Form]:
         return self.names.forms(delivery.item)
+
+    async def send_many(self, deliveries: Sequence[Delivery], access: Access) -> list[Outcome]:
+        if any(delivery.late for delivery in deliveries):
+            self.require_call(access, Urgency.LATE)
+        return await super().send_many(deliveries, access)
 
     async def send_marks(self, marks: Sequence[PendingMark[Form]], access: Access) -> Receipt:
         body = sync_body([(mark.current, date_fields(mark.delivery)) for mark in marks])
@@ -60,7 +67,7 @@ class Sync(PlayHistory[Form]):
     async def remove_play(self, play: int, delivery: Delivery, access: Access) -> bool:
         """Take the play away, and with the last one of an item the state that it was watched."""
         held = await self.list_plays(None, access)
-        others = [one for one in held.plays if one.remote_id != str(play) and is_one(delivery.item, one.item)]
+        others = [one for one in held.plays if one.remote_id != str(play) and is_play_of(delivery.item, one)]
         body = {"play_ids": [play]}
         response = self.accept(await self.ask(access, "POST", "/sync/watched/plays/remove", json=body))
         there = not response.content or play in (expect_object(LABEL, response).get("removed") or ())

@@ -22,6 +22,7 @@ import httpx
 from pydantic import Field
 
 from webhook.client import excerpt
+from webhook.domain.daily_calls import Urgency
 from webhook.domain.event import Kind
 from webhook.domain.outcome import Dead, Done, Park, Retry, Snooze, Undelivered, Unmatched
 from webhook.domain.retry import UNSURE_PAUSE
@@ -113,7 +114,10 @@ class MDBList(DeviceOAuth, PastedToken, Sync):
     async def scrobble(
         self, verb: Verb, wanted: str, delivery: Delivery, progress: float, access: Access
     ) -> Done:
-        for form in self.forms(delivery):
+        forms = self.forms(delivery)
+        if not delivery.mark:
+            self.require_call(access, Urgency.SHOWING)
+        for form in forms:
             if (item := scrobble_body(form)) is None:
                 continue
             response = await self.ask(
@@ -139,17 +143,24 @@ class MDBList(DeviceOAuth, PastedToken, Sync):
 
     # What the account holds
 
-    async def history(self, access: Access, since: datetime | None = None) -> AsyncIterator[WatchedItem]:
+    def history(self, access: Access, since: datetime | None = None) -> AsyncIterator[WatchedItem]:
+        return self.plays(access, since, Urgency.LATE)
+
+    async def plays(
+        self, access: Access, since: datetime | None = None, urgency: Urgency = Urgency.MARK
+    ) -> AsyncIterator[WatchedItem]:
         """Every play. A row without the id of one is a state, whose date means nothing."""
         seen: set[str | None] = set()
-        async for rows in self.pages(access, since):
+        async for rows in self.pages(access, since, urgency):
             for row in rows:
                 play = parse_play(row)
                 if play is not None and play.remote_id not in seen and is_since(play.at, since):
                     seen.add(play.remote_id)
                     yield play
 
-    async def pages(self, access: Access, since: datetime | None) -> AsyncIterator[list[JsonObject]]:
+    async def pages(
+        self, access: Access, since: datetime | None, urgency: Urgency
+    ) -> AsyncIterator[list[JsonObject]]:
         """Page after page by cursors; a page may be short, and where no cursor comes it goes on by number."""
         asked = {"plays": "all", "limit": str(PAGE_SIZE)} | (
             {} if since is None else {"since": wire_time(since)}
@@ -158,6 +169,7 @@ class MDBList(DeviceOAuth, PastedToken, Sync):
         place: dict[str, str] = {}
         offset = 0
         while True:
+            self.require_call(access, urgency)
             response = await self.ask(
                 access, "GET", "/sync/watched", params={**asked, **place}, patient=True, most=MAX_PAGE
             )
