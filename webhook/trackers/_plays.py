@@ -3,24 +3,22 @@
 from __future__ import annotations
 
 import time
-from bisect import bisect_left, insort
 from collections.abc import AsyncIterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Any, Generic
 
-from webhook.domain.event import Item
-from webhook.domain.items import is_one
 from webhook.domain.outcome import Dead, Done, Retry, Undelivered
 from webhook.domain.play import Dated
 from webhook.domain.retry import LIVE, UNSURE_PAUSE
 from webhook.trackers import Access, Delivery, WatchedItem
 from webhook.trackers._base import Outcome, require_date
 from webhook.trackers._json import as_time
+from webhook.trackers._listings import Listing, nearest_play, play_date
 from webhook.trackers._refusals import unsettled_retry
 from webhook.trackers._scrobbler import FormT, PendingMark, Scrobbler, collect_outcomes, send_in_halves
-from webhook.trackers._viewings import CLOCK_SLACK, SAME_VIEWING, is_fitting, noon, viewing_date
+from webhook.trackers._viewings import CLOCK_SLACK, SAME_VIEWING, viewing_date
 
 GONE = "it was gone already"
 LISTING_TTL = 600.0
@@ -40,33 +38,10 @@ class Receipt:
     lost: int
 
 
-@dataclass(slots=True)
-class Listing:
-    """The plays of an account with a date since a time, in the order of their dates."""
-
-    since: datetime | None
-    plays: list[WatchedItem] = field(default_factory=list)
-    until: float = 0.0
-
-    def find(self, delivery: Delivery) -> WatchedItem | None:
-        """The play nearest to this viewing that can be of it."""
-        slack = timedelta(days=1) if delivery.dated is Dated.DAY else SAME_VIEWING
-        around = self.between(delivery.at - slack, delivery.at + slack)
-        return nearest_play(delivery, [play for play in around if is_fitting(delivery, play.at)])
-
-    def between(self, first: datetime, last: datetime) -> list[WatchedItem]:
-        begin = bisect_left(self.plays, first, key=play_date)
-        return self.plays[begin : bisect_left(self.plays, last + timedelta(seconds=1), key=play_date)]
-
-    def add(self, play: WatchedItem) -> None:
-        if play.at is not None:
-            insort(self.plays, play, key=play_date)
-
-
 class PlayHistory(Scrobbler, Generic[FormT]):
     """Looks into the history before it marks, sends late marks together, and undoes one play by its id.
 
-    A subclass has `history`, `forms` (the item in every form that a dated mark takes, the surest first), `send_marks`
+    A subclass has `plays`, `forms` (the item in every form that a dated mark takes, the surest first), `send_marks`
     (one call with dated marks), `scrobble` and `remove_play`.
     """
 
@@ -77,11 +52,11 @@ class PlayHistory(Scrobbler, Generic[FormT]):
         self.listings: dict[str, Listing] = {}
 
     def history(self, access: Access, since: datetime | None = None) -> AsyncIterator[WatchedItem]:
-        raise NotImplementedError
+        """As `webhook.trackers.ListsHistory`; `plays` reads the same for a mark that is on its way."""
+        return self.plays(access, since)
 
     def plays(self, access: Access, since: datetime | None = None) -> AsyncIterator[WatchedItem]:
-        """The history, for a mark that is on its way."""
-        return self.history(access, since)
+        raise NotImplementedError
 
     def forms(self, delivery: Delivery) -> Sequence[FormT]:
         """Raises Unmatched where there is none."""
@@ -120,10 +95,7 @@ class PlayHistory(Scrobbler, Generic[FormT]):
         """Send marks in one call with their dates, after one look at the history; one not found goes in its next form."""
         marks = [PendingMark(self.label, delivery, self.pending_forms(delivery)) for delivery in deliveries]
         for mark in marks:
-            try:
-                self.require_sendable(mark.delivery)
-            except Undelivered as decision:
-                mark.outcome = decision
+            await mark.decide(self.check_sendable(mark.delivery))
         if open_marks := [mark for mark in marks if mark.outcome is None]:
             sent = [mark.delivery for mark in open_marks]
             fresh = any(delivery.unsure for delivery in sent)
@@ -134,6 +106,9 @@ class PlayHistory(Scrobbler, Generic[FormT]):
         while waiting := [mark for mark in marks if mark.outcome is None and await mark.next_form()]:
             await send_in_halves(waiting, partial(self.send_round, access=access))
         return collect_outcomes(marks)
+
+    async def check_sendable(self, delivery: Delivery) -> None:
+        self.require_sendable(delivery)
 
     async def pending_forms(self, delivery: Delivery) -> AsyncIterator[FormT]:
         for form in self.forms(delivery):
@@ -220,25 +195,6 @@ class PlayHistory(Scrobbler, Generic[FormT]):
         """Add our own mark to the listed history."""
         if (listing := self.listings.get(str(access.tokens))) is not None:
             listing.add(WatchedItem(item=delivery.item, at=viewing_date(delivery), remote_id=play))
-
-
-def play_date(play: WatchedItem) -> datetime:
-    assert play.at is not None
-    return play.at
-
-
-def nearest_play(delivery: Delivery, plays: Sequence[WatchedItem]) -> WatchedItem | None:
-    """Of these plays the one of this item whose date is nearest."""
-    at = noon(delivery.at) if delivery.dated is Dated.DAY else delivery.at
-    mine = [play for play in plays if play.at is not None and is_play_of(delivery.item, play)]
-    return min(mine, key=lambda play: abs(play_date(play) - at), default=None)
-
-
-def is_play_of(item: Item, play: WatchedItem) -> bool:
-    """True if a play is of this item; by its own ids also where the service counts an episode by other numbers."""
-    theirs = play.item
-    named = item.ids.agrees(theirs.ids) and not item.ids.contradicts(theirs.ids)
-    return is_one(item, theirs) or (item.kind is theirs.kind and named)
 
 
 def existing_play(play: WatchedItem, *, ours: bool) -> Done:

@@ -15,7 +15,8 @@ from webhook.trackers import Access, Delivery
 from webhook.trackers._base import Outcome
 from webhook.trackers._budget import DailyBudget
 from webhook.trackers._json import JsonObject, as_rows, count_misses, expect_object, total, unknown_shape
-from webhook.trackers._plays import GONE, PlayHistory, Receipt, is_play_of
+from webhook.trackers._listings import is_play_of
+from webhook.trackers._plays import GONE, PlayHistory, Receipt
 from webhook.trackers._scrobbler import PendingMark, no_match
 from webhook.trackers._viewings import viewing_date
 from webhook.trackers.mdblist.payloads import LABEL, Form, Names, parse_play, sync_body, wire_time
