@@ -96,7 +96,6 @@ class LivePlex(Fake):
         del self.playing[key]
 
     def count(self, account: int, item: Mapping[str, Any], at: datetime) -> None:
-        self.mark(account, str(item["ratingKey"]), at)
         self.view(item, at, account=account)
 
     def mark(self, account: int, item: str, at: datetime) -> None:
@@ -202,7 +201,7 @@ class LivePlex(Fake):
         if self.account_of(request) != OWNER:
             return page(403, "Forbidden")
         found = {"LibraryVideoPlayedThreshold": self.switches.played_threshold}
-        found |= {"LibraryVideoPlayedAtBehaviour": 0}
+        found |= {"LibraryVideoPlayedAtBehaviour": self.switches.played_behaviour}
         entries = [{"id": name, "value": value, "type": "int"} for name, value in found.items()]
         return json_container([], size=len(entries), Setting=entries)
 

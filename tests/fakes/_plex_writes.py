@@ -50,7 +50,7 @@ class WrittenPlex(LivePlex):
             self.mark(account, key, self.clock.now())
             self.marks[account][key].pop("viewOffset", None)
             if whole:
-                self.view(self.items[key], self.clock.now(), account=account)
+                self.view(self.items[key], self.clock.now(), account=account, counted=False)
         return json_container([])
 
     def unscrobble(self, request: Request) -> Response:

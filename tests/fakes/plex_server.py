@@ -46,6 +46,7 @@ class Switches:
     starting: bool = False  # whether the sessions are refused, as while a server starts
     contained: bool = True  # whether alerts come in a container, as a list
     played_threshold: int = 90
+    played_behaviour: int = 3  # by percentage (0), by credits (1, 2), or by whichever is first
     sorts: bool = True  # whether the library honours a sort
 
 
@@ -69,10 +70,12 @@ class PlexServer(LivePlex):
     def state(self) -> Json:
         return {"accounts": self.accounts, "items": self.items, "history": self.history}
 
-    def view(self, metadata: Mapping[str, Any], at: datetime, *, account: int = 1, device: int = 1) -> Json:
-        """Somebody watches an item to its end."""
+    def view(self, metadata: Mapping[str, Any], at: datetime, *, account: int = 1, device: int = 1, counted: bool = True) -> Json:  # fmt: skip
+        """Somebody watches an item to its end; the history may also list what was not `counted`."""
         if "ratingKey" in metadata:
             self.items[str(metadata["ratingKey"])] = dict(metadata)
+            if counted:
+                self.mark(account, str(metadata["ratingKey"]), at)
         entry = {name: metadata[name] for name in IN_HISTORY if name in metadata}
         entry |= {
             "historyKey": f"/status/sessions/history/{len(self.history) + 1}",
@@ -166,7 +169,7 @@ class PlexServer(LivePlex):
         if wants_json(request):
             mine = [{**item, **self.marks_of(request, item)} for item in found]
             return json_container([without(item, left_out) for item in mine])
-        return container(described(item, left_out) for item in found)
+        return container(described({**item, **self.marks_of(request, item)}, left_out) for item in found)
 
     def picture(self, request: Request) -> Response:
         found = self.pictures.get(request.url.path)

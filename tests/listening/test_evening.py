@@ -6,6 +6,7 @@ import json
 import random
 import time
 from collections.abc import Iterator
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ import pytest
 from tests.fakes._server import Server
 from tests.fakes.plex_server import PlexServer
 from tests.running import Process, eventually, started
+from webhook.clock import now
 
 pytestmark = pytest.mark.e2e
 
@@ -82,6 +84,34 @@ def test_what_webhooks_and_the_server_tell_is_one_play_and_one_mark(
     assert len(plays(watchmark)) == 1
     told = watchmark.api("/connections/plex")["reception"]
     assert (told["how"], told["error"]) == ("both", None)
+
+
+def test_two_percent_that_the_history_lists_are_not_watched(
+    plex: tuple[PlexServer, str], tmp_path: Path
+) -> None:
+    """Trap 23: neither as it is heard nor by catch-up."""
+    fake, url = plex
+    process = Process(tmp_path, PLEX_URL=url, PLEX_TOKEN=fake.switches.token)
+    with started(process.prepare()):
+        eventually(lambda: fake.listeners == 1, "the server is listened to")
+        fake.start("1", episode(1))
+        eventually(lambda: len(plays(process)) == 1, "the start is a play")
+        fake.view(episode(1), fake.clock.now(), counted=False)
+        fake.stop("1", LENGTH * 2 // 100)
+        eventually(lambda: plays(process)[0]["state"] == "stopped", "it ended")
+        process.kill()
+        process.start()
+        begun = now()
+
+        def is_caught_up() -> bool:
+            ran_at = process.api("/catch-up")["items"][0]["ran_at"]
+            return ran_at is not None and datetime.fromisoformat(ran_at) > begun
+
+        process.api_post("/catch-up")
+        eventually(is_caught_up, "the history was read", 40)
+        eventually(lambda: not process.api("/webhooks", state="received")["items"], "all was judged")
+
+        assert watched(process) == []
 
 
 def test_a_line_that_breaks_is_opened_again_and_what_was_missed_comes_once(

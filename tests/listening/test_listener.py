@@ -32,6 +32,7 @@ class Server:
 
     def __init__(self, *script: Exception | timedelta) -> None:
         self.calls = CallMeter()
+        self.remark: str | None = None
         self.script = list(script)
         self.connections = 0
         self.clock: Callable[[timedelta], None] = lambda by: None
@@ -107,6 +108,15 @@ def test_a_line_that_stands_is_live_since_it_does(house: House) -> None:
 
     assert (house.status().state, house.status().since) == (LineState.LIVE, NOW)
     assert house.repairs == []
+
+
+def test_what_a_server_does_not_serve_is_remarked_on(house: House) -> None:
+    """Trap 18."""
+    server = Server()
+    server.remark = "its socket is not served"
+    house.run(house.listener(server), lambda: house.status() is not None)
+
+    assert house.status().remark == "its socket is not served"
 
 
 def test_a_line_that_flaps_is_down_since_its_first_drop(house: House) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 from structlog.testing import capture_logs
@@ -21,17 +22,19 @@ SOON = 10.0
 class Socketed(Evening):
     """A server that is looked at once an hour, unless its socket says that something happens."""
 
+    built: Any = None
+
     async def hear(self, *wanted: Action) -> list[Action]:
         """Play something over the socket; what was said once so much was."""
         http = client.client()
         module, _ = SERVERS[self.name]
         given = {"url": self.url, "api_key": self.fake.switches.key}
-        line = asyncio.create_task(
-            module.build(module.Settings.model_validate(given), http).listen(self.ears)
-        )
+        made = module.build(module.Settings.model_validate(given), http)
+        line = asyncio.create_task(made.listen(self.ears))
         try:
             async with asyncio.timeout(SOON):
                 await self.until(lambda: "SessionsStart" in self.fake.sockets)
+                self.built = made
                 self.fake.start("s1", episode(), NORA)
                 await self.until(lambda: len(self.ears.told) >= min(1, len(wanted)))
                 self.fake.stop("s1", LENGTH)
@@ -59,6 +62,7 @@ def server(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> I
 
 def test_what_begins_is_looked_at_once_the_socket_says_so(server: Socketed) -> None:
     assert asyncio.run(server.hear(Action.START, Action.STOP)) == [Action.START, Action.STOP]
+    assert server.built.remark is None
 
 
 def test_a_socket_that_serves_no_key_is_done_without_and_said_once(
@@ -72,6 +76,7 @@ def test_a_socket_that_serves_no_key_is_done_without_and_said_once(
         told = asyncio.run(server.hear(Action.START, Action.STOP))
 
     assert told == [Action.START, Action.STOP]
+    assert "socket is not served" in server.built.remark
     assert len([entry for entry in logs if entry.get("action") == "socket_down"]) <= 1
 
 

@@ -38,7 +38,7 @@ class Line:
         self.token = fake.switches.token
 
     def listen(self, *steps: Callable[[], Any] | int, heard: int = 1) -> Undelivered | None:
-        """Do the steps, of which a number waits until so much was said; what broke the line, if it broke before the end."""
+        """Do the steps, of which a number waits until so much was said, and what a step returns until it holds; what broke the line, if it broke before the end."""
         return asyncio.run(self.follow(steps, heard))
 
     async def follow(self, steps: tuple[Callable[[], Any] | int, ...], heard: int) -> Undelivered | None:
@@ -50,8 +50,8 @@ class Line:
             await until(lambda: line.done() or self.fake.listeners > 0)
             for step in (*steps, heard):
                 if callable(step):
-                    step()
-                    await asyncio.sleep(0.1)
+                    holds = step()
+                    await (until(holds) if callable(holds) else asyncio.sleep(0.1))
                 else:
                     await until(lambda wanted=step: line.done() or len(self.ears.told) >= wanted)  # type: ignore[misc]
         finally:
@@ -149,6 +149,65 @@ def test_where_nobody_says_whether_it_counts_the_servers_percentage_stands_in(li
     line.listen(lambda: line.fake.start("1", episode(), account=BEN), 1, stop(line, 75), heard=3)
 
     assert line.said[-1] == (Action.WATCHED, "Ben")
+
+
+@pytest.mark.parametrize(
+    ("behaviour", "percent", "watched"),
+    [(0, 65, True), (3, 65, True), (1, 65, False), (2, 65, False), (1, 92, True)],
+)
+def test_a_percentage_that_the_server_does_not_go_by_does_not_stand_in(
+    line: Line, behaviour: int, percent: int, watched: bool
+) -> None:
+    """Where the credits alone decide, the percentage that is set there means nothing."""
+    line.fake.switches.played_threshold, line.fake.switches.played_behaviour = 60, behaviour
+    line.fake.faults.add("GET /status/sessions/history", status=500, times=-1)
+    counted = len(line.fake.made("GET /status/sessions/history"))
+
+    def ask_twice() -> bool:
+        return len(line.fake.made("GET /status/sessions/history")) >= counted + 2
+
+    line.listen(
+        lambda: line.fake.start("1", episode(), account=BEN), 1, stop(line, percent), 2,
+        lambda: ask_twice, heard=2 + watched,
+    )  # fmt: skip
+
+    assert (line.said[-1] == (Action.WATCHED, "Ben")) == watched
+
+
+def test_three_hundred_alerts_of_changes_are_one_poll(line: Line, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Trap 14: no item is looked up by itself."""
+    monkeypatch.setattr(listening, "POLL_DELAY", 0.1)
+    monkeypatch.setattr(polling, "HINT_DELAY", 0.5)
+
+    def polls() -> int:
+        return len(line.fake.made("GET /library/sections/1/all"))
+
+    def change_all() -> None:
+        for number in range(300):
+            entry = {
+                "identifier": "com.plexapp.plugins.library",
+                "itemID": str(number),
+                "type": 1,
+                "state": 5,
+            }
+            line.fake.send_entry("timeline", "TimelineEntry", entry)
+
+    async def listen() -> tuple[int, int]:
+        first = 0
+
+        def begin() -> None:
+            nonlocal first
+            first = polls()
+            change_all()
+
+        await line.follow((*[lambda: None] * 10, begin, *[lambda: None] * 20), 0)
+        return first, polls()
+
+    before, after = asyncio.run(listen())
+    per_poll = 3  # what is watched, the newest, and ratings
+    assert before > 0
+    assert 0 < after - before <= per_poll
+    assert not line.fake.made("GET /library/metadata")
 
 
 def test_a_server_that_restarts_uses_its_keys_again_for_others(line: Line) -> None:

@@ -309,7 +309,8 @@ def check_lines(environ: Environ, database: Database) -> Iterator[Finding]:
         label = servers.modules()[line.server].LABEL
         if line.state is LineState.LIVE:
             calls = count_of(line.calls, "call")
-            yield fine(label, f"listened to since {stamp(line.since)}, with {calls} in the last minute")
+            says = f"listened to since {stamp(line.since)}, with {calls} in the last minute"
+            yield fine(label, f"{says}; {line.remark}" if line.remark else says)
         else:
             do = "It is tried again by itself, and catch-up brings what was missed."
             yield note(label, f"not heard since {stamp(line.since)}: {line.error}", do)

@@ -188,6 +188,7 @@ class Listener:
             since=self.status.since,
             error=self.status.error,
             calls=self.server.calls.per_minute(),
+            remark=self.server.remark,
         )
 
     # --- the audience of the server

@@ -42,6 +42,9 @@ class LineStatus:
     calls: int = 0
     """Calls made to the server within a minute."""
 
+    remark: str | None = None
+    """What is less than usual about how it is heard, though nothing is lost by it."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class LeaseRequest:
@@ -67,7 +70,7 @@ def renew_one(connection: Connection, request: LeaseRequest) -> bool:
     if is_others and from_ms(found["until"]) > request.now and connection.dialect.name != "sqlite":
         return False
     value = {"holder": request.holder, "until": to_ms(request.now + LEASE)}
-    kept = {key: found[key] for key in ("state", "since", "error", "calls") if key in found}
+    kept = {key: found[key] for key in ("state", "since", "error", "calls", "remark") if key in found}
     write_note(connection, name, {**value, **(status_json(request.status) if request.status else kept)})
     return True
 
@@ -88,6 +91,7 @@ def status_json(status: LineStatus) -> dict[str, Any]:
         "since": to_ms(status.since),
         "error": status.error,
         "calls": status.calls,
+        "remark": status.remark,
     }
 
 
@@ -108,6 +112,7 @@ def line_status(connection: Connection, server: str, now: datetime) -> LineStatu
         since=from_ms(found["since"]),
         error=found.get("error"),
         calls=found.get("calls", 0),
+        remark=found.get("remark"),
     )
 
 

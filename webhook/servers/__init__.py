@@ -135,6 +135,8 @@ class Listenable(Protocol):
     """A server that says what happens on it while it happens."""
 
     calls: CallMeter
+    remark: str | None
+    """What is less than usual about how it is heard, though nothing is lost by it."""
 
     async def listen(self, audience: Audience) -> None:
         """Listen over one connection until it ends; raises Retry where it broke off and Dead where it was refused.

@@ -75,6 +75,7 @@ class MediaBrowser:
         self.key = key
         self.headers = headers
         self.calls = CallMeter()
+        self.remark: str | None = None
         self.listening = Listening(self)
 
     async def listen(self, audience: Audience) -> None:
@@ -190,7 +191,17 @@ class MediaBrowser:
         )
         context = make_context(getattr(self.http, "ca_file", "")) if is_secure else None
         return HintSocket(
-            label=self.label, url=str(url), context=context, on_sessions=on_sessions, on_marks=on_marks
+            label=self.label,
+            url=str(url),
+            context=context,
+            on_sessions=on_sessions,
+            on_marks=on_marks,
+            on_served=self.note_socket,
+        )
+
+    def note_socket(self, served: bool) -> None:
+        self.remark = (
+            None if served else "its socket is not served to us, so it is looked at every few seconds"
         )
 
     async def items_by_key(self, user_id: str, keys: Sequence[str]) -> dict[str, JsonRow]:

@@ -33,6 +33,8 @@ INTERVAL = "0,5000"
 
 SESSIONS_HINTS = frozenset(("Sessions", "PlaybackStarted", "PlaybackStopped", "SessionEnded"))
 MARKS_HINTS = frozenset(("UserDataChanged",))
+SERVED = SESSIONS_HINTS | MARKS_HINTS | {"KeepAlive"}
+"""What only comes over a socket that is served; a refused one is greeted too."""
 
 
 class Connect(connect):
@@ -44,13 +46,17 @@ class Connect(connect):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class HintSocket:
-    """A socket at an address with a key in it; `on_sessions` and `on_marks` are called for each hint."""
+    """A socket at an address with a key in it; `on_sessions` and `on_marks` are called for each hint.
+
+    `on_served` is called with whether the server serves it.
+    """
 
     label: str
     url: str
     context: SSLContext | None
     on_sessions: Callable[[], None]
     on_marks: Callable[[], None]
+    on_served: Callable[[bool], None]
 
     async def run(self) -> None:
         """Listen until cancelled. A server that does not serve it is asked ever more seldom, and said so once."""
@@ -60,6 +66,7 @@ class HintSocket:
                 if await self.listen():
                     pause = MIN_RETRY
             except (OSError, TimeoutError, WebSocketException) as error:
+                self.on_served(False)
                 if not is_said:
                     log.info(
                         "A server's socket cannot be used; it is looked at every few seconds all the same.",
@@ -96,6 +103,8 @@ class HintSocket:
             self.on_sessions()
         elif kind in MARKS_HINTS:
             self.on_marks()
+        if kind in SERVED:
+            self.on_served(True)
         return kind is not None
 
 

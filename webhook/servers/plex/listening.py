@@ -48,6 +48,9 @@ COUNT_DELAY = 10.0
 
 OWNER = "1"
 DEFAULT_THRESHOLD = 90
+CREDITS_ONLY = (1, 2)
+"""The values of Plex's "Video play completion behaviour" by which the credits alone decide: the final or the first."""
+
 MAX_WITHOUT_ITEM = 3
 PLAYER_FIELDS = ("machineIdentifier", "title", "product", "platform")
 
@@ -75,12 +78,19 @@ class Listening:
         return {"id": OWNER, "title": name or about.get("myPlexUsername")}
 
     async def threshold(self) -> int:
-        """The percent from which the server counts an item as played; a shared user may not read it."""
+        """The percent from which an item counts as played where the server's own count cannot be read.
+
+        A server that goes by the credits counts at no percentage; a shared user may not read how it counts.
+        """
         try:
-            found = values.whole((await self.api.preferences()).get("LibraryVideoPlayedThreshold"))
+            found = await self.api.preferences()
         except Dead:
             return DEFAULT_THRESHOLD
-        return found if found is not None and 0 < found <= 100 else DEFAULT_THRESHOLD
+        percent = values.whole(found.get("LibraryVideoPlayedThreshold"))
+        if percent is None or not 0 < percent <= 100:
+            return DEFAULT_THRESHOLD
+        goes_by_credits = values.whole(found.get("LibraryVideoPlayedAtBehaviour")) in CREDITS_ONLY
+        return DEFAULT_THRESHOLD if goes_by_credits else percent
 
 
 class Line:

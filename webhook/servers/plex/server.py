@@ -108,6 +108,7 @@ class Plex:
         self.ca_file: str = getattr(http, "ca_file", "")
         self.listening = Listening(api=PlexApi(http, address, token), user=user)
         self.calls = self.listening.api.calls
+        self.remark = None
 
     async def listen(self, audience: Audience) -> None:
         await self.listening.run(audience)
@@ -149,6 +150,8 @@ class Plex:
                 own=own,
             )
             async for entry, metadata in self.entries(pms, since):
+                if since is not None and self.is_uncounted(entry, metadata):
+                    continue
                 found = read_play(names, entry, metadata)
                 if found is not None and (since is None or found.event.at > since):
                     yield found
@@ -163,6 +166,14 @@ class Plex:
             if self.listening.user is None:
                 raise
             return ({}, {}, {}), self.listening.user
+
+    def is_uncounted(self, entry: JsonRow, metadata: JsonRow) -> bool:
+        """True if the server itself does not count what its history lists: it was only begun, or taken back since.
+
+        Its count is told of the token's own person alone, and of what it still has.
+        """
+        is_own = self.listening.user is None and values.text(entry.get("accountID")) == OWNER
+        return is_own and bool(metadata) and not values.ordinal(metadata.get("viewCount"))
 
     async def entries(self, pms: Pms, since: datetime | None) -> AsyncIterator[tuple[JsonRow, JsonRow]]:
         """Each entry with the metadata of its item, where the server still has it; each item is asked for once."""
