@@ -250,6 +250,31 @@ def test_another_rating_is_the_person_s_own(make_home: Callable[..., Home]) -> N
     assert [home.echo_of(webhook) for webhook in webhooks] == [None, None]
 
 
+def test_a_rating_of_ours_that_is_removed_takes_no_heart(make_home: Callable[..., Home]) -> None:
+    home = make_home("jellyfin", "emby")
+    fake = home.fakes["jellyfin"]
+    fake.data_of("aa" * 16, FILM_DTO["Id"])["Rating"] = 8
+    home.say("favourite", FILM)
+    home.delivered()
+    fake.data_of("aa" * 16, FILM_DTO["Id"])["IsFavorite"] = False
+    home.say("unrate", FILM)
+    home.delivered()
+    (told,) = [one for one in home.deliveries("done", "jellyfin") if one["action"] == "unrate"]
+    payload = fake.sent[-1]
+
+    webhook = home.post(payload, "jellyfin")
+    home.delivered()
+
+    assert (payload["SaveReason"], payload["Favorite"], payload["Rating"]) == (
+        "UpdateUserRating",
+        False,
+        None,
+    )
+    assert home.echo_of(webhook) == told["id"]
+    assert fake.made("DELETE /UserItems/")
+    assert "unfavourite" not in {one["action"] for one in home.deliveries(tracker="emby")}
+
+
 def test_a_mark_from_before_ours_is_no_echo_of_it(make_home: Callable[..., Home]) -> None:
     home = make_home("jellyfin")
     fake = home.fakes["jellyfin"]

@@ -83,3 +83,47 @@ def test_what_a_server_is_unsure_about_is_held_for_its_person(opened: Open, jell
     assert "Held for you" in text
     assert "What is this?" not in text
     assert "has another episode under the same numbers" in text
+
+
+def test_what_a_restore_marked_is_taken_back_on_its_page_and_by_the_api(
+    opened: Open, jellyfin: Server
+) -> None:
+    home = opened(JELLYFIN_URL=jellyfin.url, **SETTINGS)
+    browser = home.browser()
+    post(browser, "/connections/jellyfin/sign-in", username="anna", password="secret")
+    wanted = select(account.c.id).where(account.c.tracker == "jellyfin")
+    account_id = home.do(lambda connection: connection.execute(wanted).scalar_one())
+    made = {
+        "account_id": account_id, "action": "watched", "mark": True, "happened_at": clock.now(), "state": "done",
+        "item": item_to_json(Episode(show="Coal Harbour", season=1, number=3)), "details": {}, "attempts": 1,
+        "created_at": clock.now(), "job_id": 7,
+    }  # fmt: skip
+    rows = [
+        {**made, "key": "watched:1", "remote_id": "4711"},
+        {**made, "key": "watched:2", "remote_id": "4712"},
+        {**made, "key": "watched:3", "remote_id": None},
+    ]
+    home.do(lambda connection: connection.execute(insert(delivery), rows))
+    path = f"/api/v1/accounts/{account_id}/take-back"
+
+    page = read(browser, "/history/backfill")
+    would = home.api().post(path, params={"dry_run": "true"}).json()
+    post(browser, "/history/backfill/take-back", account=str(account_id))
+    again = home.api().post(path).json()
+    undoing = select(delivery.c.details).where(delivery.c.action == "unwatched").order_by(delivery.c.id)
+
+    assert "2 marks that Watchmark made there are removed" in page
+    assert (would["marks"], again["marks"]) == (2, 0)
+    found = home.do(lambda connection: list(connection.execute(undoing).scalars()))
+    assert [one["remote_id"] for one in found] == ["4711", "4712"]
+    assert "Take back" not in read(browser, "/history/backfill")
+
+
+def test_only_a_server_is_restored_and_taken_back(home: Household) -> None:
+    wanted = select(account.c.id).where(account.c.tracker == "tvtime")
+    account_id = home.do(lambda connection: connection.execute(wanted).scalar_one())
+
+    answer = home.api().post(f"/api/v1/accounts/{account_id}/take-back")
+
+    assert answer.status_code == 409
+    assert "is no media server" in answer.json()["detail"]

@@ -58,6 +58,8 @@ TWINS = {
     "/history/import/from/begin": "POST /imports/from/{name}",
     "/history/backfill/look": "POST /accounts/{id}/backfill",
     "/history/backfill/begin": "POST /accounts/{id}/backfill",
+    "/history/backfill/take-back": "POST /accounts/{id}/take-back",
+    "/needs-you/held": "POST /held/accept",
     "/history/jobs/{id}/cancel": "POST /jobs/{id}/cancel",
     "/connections/{name}/test": "POST /connections/{name}/test",
     "/connections/{name}/settings": "PUT /connections/{name}/settings",

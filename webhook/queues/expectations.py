@@ -100,6 +100,8 @@ def find_echo(connection: Connection, person_id: int, event: Event, now: datetim
     for action, value, delivery_id, told_at in rows:
         if event.by_program and is_beside(event, action, value, told_at):
             return int(delivery_id)
+        if is_without_rating(event, action, told_at):
+            return int(delivery_id)
     if rows and not event.recorded:
         forget(connection, person_id, event)
     return None
@@ -116,6 +118,11 @@ def is_beside(event: Event, action: str, value: int, told_at: datetime) -> bool:
     """True if we set another value of the item then: that it is watched was known before, and only sent along."""
     is_ours = action in BESIDE and (value == NO_VALUE or is_near(event.rating, value))
     return is_ours and abs(event.at - told_at) <= NEAR
+
+
+def is_without_rating(event: Event, action: str, told_at: datetime) -> bool:
+    """True if we removed the rating then: what is reported of that has neither stars nor a heart, as if one was removed."""
+    return event.action is Action.UNFAVOURITE and action == Action.UNRATE and abs(event.at - told_at) <= NEAR
 
 
 def is_value(event: Event, value: int) -> bool:

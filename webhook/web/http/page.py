@@ -87,6 +87,7 @@ COUNT_MESSAGES = texts(
         "replayed": "Replayed: %(num)s.",
         "dismissed": "Dismissed: %(num)s. They stay in Activity, where you can retry them.",
         "matched": "Match saved. Deliveries sent now: %(num)s.",
+        "untold": "Marks being taken back: %(num)s.",
         "accepted": "Counted as yours: %(num)s.",
         "left": "Ignored: %(num)s. Your history stays as it is.",
         "written": "Match saved. Imported plays updated: %(num)s.",

@@ -10,6 +10,7 @@ from sqlalchemy import Connection
 from starlette.responses import Response
 
 from webhook import clock
+from webhook.accounts.accounts import is_media_server
 from webhook.domain.outcome import Snooze, Undelivered
 from webhook.people import people
 from webhook.people.scopes import Scope
@@ -22,7 +23,7 @@ from webhook.trackers import Tracker
 from webhook.transfer import backfill as backfilling
 from webhook.transfer import catch_up as catching_up
 from webhook.transfer import export as exporting
-from webhook.transfer import exports, import_feeds, import_job, imports, sources
+from webhook.transfer import exports, import_feeds, import_job, imports, restore, sources
 from webhook.transfer.backfill import PreviewJson
 from webhook.transfer.catch_up import CatchUpJson
 from webhook.transfer.export import Export
@@ -49,6 +50,7 @@ from webhook.web.transfer.models import (
     JobsQuery,
     NewJob,
     StartedCatchUp,
+    TakenBack,
     UploadFilter,
     feed_names,
 )
@@ -216,6 +218,28 @@ async def preview_backfill(service: Service, tracker: Tracker, account_id: int) 
     return found.to_json()
 
 
+async def take_back(call: Call[None, DryRunQuery]) -> TakenBack:
+    """Take back what a restore marked on a media server, and nothing else."""
+    wanted, dry_run = call.id, call.query.dry_run
+    row = await call.read(lambda connection: actions.find_account(connection, call.visitor, wanted))
+    require_server(call.service, row.tracker)
+    if dry_run:
+        count = await call.read(lambda connection: restore.count_marks(connection, wanted))
+    else:
+        count = await call.write(lambda connection: restore.take_back(connection, wanted, clock.now()))
+        call.service.interpreter.told.set()
+    return {"account": wanted, "tracker": row.tracker, "dry_run": dry_run, "marks": count}
+
+
+def require_server(service: Service, name: str) -> None:
+    """Raise Problem for an account that is at no media server."""
+    tracker = service.trackers.get(name)
+    if tracker is None:
+        raise actions.not_set_up(name)
+    if not is_media_server(tracker):
+        raise Problem(409, f"{tracker.label} is no media server, so no restore marked anything there.")
+
+
 # --- catch-up
 
 
@@ -349,6 +373,7 @@ OPERATIONS: tuple[Operation[Any, Any], ...] = (
         reply=NewJob,
         dry_run_reply=BackfillReport,
     ),
+    Operation("POST", "/accounts/{id}/take-back", take_back, Scope.HISTORY_WRITE, query=DryRunQuery),
     Operation("GET", "/catch-up", list_catch_up, Scope.READ, owner_only=True),
     Operation("POST", "/catch-up", start_catch_up, Scope.HISTORY_WRITE, owner_only=True, status=202),
 )

@@ -81,5 +81,14 @@ class BackfillReport(PreviewJson):
     dry_run: bool
 
 
+class TakenBack(TypedDict):
+    """Marks of a restore that are taken back, or with dry_run would be."""
+
+    account: Id
+    tracker: str
+    dry_run: bool
+    marks: Count
+
+
 class StartedCatchUp(TypedDict):
     asked: list[str]

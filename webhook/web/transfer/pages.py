@@ -15,14 +15,16 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from webhook import clock
+from webhook.accounts.accounts import is_media_server
 from webhook.domain.outcome import Undelivered
 from webhook.people.scopes import Scope
+from webhook.queries.people import AccountJson
 from webhook.queues import jobs
 from webhook.storage.tables import AccountRow, PersonRow
 from webhook.texts import texts
 from webhook.trackers import Tracker
 from webhook.transfer import backfill as backfilling
-from webhook.transfer import exports, import_feeds, imports
+from webhook.transfer import exports, import_feeds, imports, restore
 from webhook.transfer import import_job as importing
 from webhook.transfer.import_feeds import FileFeed
 from webhook.transfer.import_job import ReportJson
@@ -41,7 +43,7 @@ from webhook.web.http.sessions import person_by_id
 from webhook.web.http.templating import label
 from webhook.web.people import actions as administration
 from webhook.web.people.models import TokenRequest
-from webhook.web.transfer.api import PreviewTimeout, begin_feed, own_job, preview_feed
+from webhook.web.transfer.api import PreviewTimeout, begin_feed, own_job, preview_feed, require_server
 from webhook.web.transfer.upload import Received, accept_upload
 from webhook.web.transfer.upload_form import receive_form
 from webhook.web.visible import Visitor
@@ -96,6 +98,7 @@ class Transfer(Once):
             Route("/history/backfill", self.page(self.backfill_page)),
             Route("/history/backfill/look", self.answers(self.preview_backfill), methods=["POST"]),
             Route("/history/backfill/begin", self.change(self.backfill), methods=["POST"]),
+            Route("/history/backfill/take-back", self.change(self.take_back), methods=["POST"]),
             Route("/history/jobs/{id}/cancel", self.change(self.cancel), methods=["POST"]),
         ]
 
@@ -225,14 +228,21 @@ class Transfer(Once):
 
     async def backfill_page(self, request: Request, visitor: Visitor) -> Response:
         owner, names = await self.chosen_person(Params(request.query_params), visitor)
-        accounts, done = await self.database.read(
-            lambda connection: (
-                [entry for entry in visible.accounts(connection, visitor) if entry["person"] == owner.name],
-                jobs.list_jobs(connection, kind=jobs.JobKind.BACKFILL, person_id=owner.id, limit=JOBS_SHOWN),
+        servers = [name for name, tracker in self.service.trackers.items() if is_media_server(tracker)]
+
+        def read(connection: Connection) -> tuple[list[AccountJson], list[jobs.JobJson], dict[int, int]]:
+            found = [
+                entry for entry in visible.accounts(connection, visitor) if entry["person"] == owner.name
+            ]
+            done = jobs.list_jobs(
+                connection, kind=jobs.JobKind.BACKFILL, person_id=owner.id, limit=JOBS_SHOWN
             )
-        )
+            at_servers = [entry["id"] for entry in found if entry["tracker"] in servers]
+            return found, done, {one: restore.count_marks(connection, one) for one in at_servers}
+
+        accounts, done, marks = await self.database.read(read)
         fillable = [
-            {**entry, "label": tracker.label}
+            {**entry, "label": tracker.label, "marks": marks.get(entry["id"], 0)}
             for entry in accounts
             if (tracker := self.service.trackers.get(entry["tracker"])) and hasattr(tracker, "history")
         ]
@@ -267,6 +277,19 @@ class Transfer(Once):
 
         owner = await self.database.run(apply)
         return self.of_owner("/history/backfill", visitor, owner, "begun")
+
+    async def take_back(self, request: Request, visitor: Visitor, fields: Mapping[str, str]) -> str:
+        """Take back what a restore marked on a media server."""
+        row, tracker = await self.account(visitor, fields)
+        require_server(self.service, tracker.name)
+
+        def apply(connection: Connection) -> tuple[int, PersonRow | None]:
+            count = restore.take_back(connection, row.id, clock.now())
+            return count, person_by_id(connection, row.person_id)
+
+        count, owner = await self.database.run(apply)
+        self.service.interpreter.told.set()
+        return self.of_owner("/history/backfill", visitor, owner, f"untold-{count}")
 
     async def account(self, visitor: Visitor, fields: Mapping[str, str]) -> tuple[AccountRow, Tracker]:
         """The account selected in a form, and its tracker; raises Problem."""
