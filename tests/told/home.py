@@ -11,7 +11,7 @@ from unittest.mock import patch
 from sqlalchemy import Connection, func, select
 
 from tests.fakes._inside import Inside
-from tests.fakes._server import Clock
+from tests.fakes._server import Clock, Server
 from tests.prepared import open_service
 from tests.trackers._adapters import ADAPTERS
 from tests.transfer.test_backfilling import House
@@ -21,7 +21,7 @@ from webhook.clock import stamp
 from webhook.domain.event import Action, Item, item_to_json
 from webhook.people import identities, people
 from webhook.queries.deliveries import DeliveryJson, list_deliveries
-from webhook.storage.tables import play, webhook
+from webhook.storage.tables import delivery, play, webhook
 
 KEYS: Mapping[str, tuple[str, str]] = {
     "plex": ("PLEX_TOKEN", "owner-token"),
@@ -33,12 +33,15 @@ KEYS: Mapping[str, tuple[str, str]] = {
 class Home(House):
     """`told` are the names of the servers; each has the film and the pilot of the trackers' suite."""
 
+    door: type[Server] = Inside
+    """How the servers are reached: within this process, or as another process reaches them."""
+
     def __init__(self, runner: asyncio.Runner, environ: dict[str, str], *told: str) -> None:
         self.runner = runner
         self.fakes: dict[str, Any] = {name: ADAPTERS[name].fake() for name in told}
         for fake in self.fakes.values():
             fake.clock = Clock()
-        self.doors = [Inside(fake) for fake in self.fakes.values()]
+        self.doors = [self.door(fake) for fake in self.fakes.values()]
         self.environ = dict(environ)
         for name, door in zip(told, self.doors, strict=True):
             door.__enter__()
@@ -115,3 +118,10 @@ class Home(House):
     def count_plays(self) -> int:
         wanted = select(func.count()).select_from(play).where(play.c.removed_at.is_(None))
         return self.database.ask(lambda connection: int(connection.execute(wanted).scalar_one()))
+
+    def count_deliveries(self) -> int:
+        return self.database.ask(
+            lambda connection: int(
+                connection.execute(select(func.count()).select_from(delivery)).scalar_one()
+            )
+        )

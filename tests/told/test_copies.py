@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import select
 
+from tests.conftest import driver
+from tests.prepared import open_service
 from tests.told.home import Home
+from tests.told.test_echoes import film
 from tests.trackers._adapters import FILM, PILOT
-from tests.trackers._at_home import FILM_DTO, PLEX_FILM
+from tests.trackers._at_home import FILM_DTO, PLEX_FILM, SHOW_DTO
 from webhook.domain.copies import Copy, choose_copies
 from webhook.domain.event import Episode, Ids
 from webhook.domain.outcome import Unmatched
+from webhook.storage.tables import server_item
 
 OWN = Copy(item=PILOT, item_key="1", show_key="9")
 
@@ -117,3 +124,35 @@ def test_what_is_gone_from_the_server_is_let_go_of(make_home: Callable[..., Home
 
 def added(fake: Any, key: str) -> dict[str, Any]:
     return {"NotificationType": "ItemAdded", "ServerId": fake.server_id, "ItemId": key, "ItemType": "Movie", "Name": "New", "Provider_tmdb": "777"}  # fmt: skip
+
+
+def test_two_processes_share_the_list_of_a_server(migrated_postgres_url: str, tmp_path: Path) -> None:
+    environ = {"DATA_DIR": str(tmp_path), "DATABASE_URL": driver(migrated_postgres_url)}
+    with asyncio.Runner() as runner:
+        home = Home(runner, environ, "jellyfin")
+        other = open_service(home.environ)
+        fake = home.fakes["jellyfin"]
+        for number in range(3):
+            fake.stock(
+                {**FILM_DTO, "Id": f"{number + 1:032x}", "ProviderIds": {"Tmdb": str(500_000 + number)}}
+            )
+        home.say("watched", film(2))
+
+        async def list_and_deliver() -> None:
+            for service in (home.service, other):
+                service.server_lists.added.add(fake.server_id)
+            await asyncio.gather(*(one.server_lists.run_once() for one in (home.service, other)))
+            while await other.dispatcher.claim() or other.dispatcher._lanes:
+                await asyncio.gather(*other.dispatcher._lanes)
+
+        runner.run(list_and_deliver())
+        listed = home.database.ask(
+            lambda connection: sorted(connection.execute(select(server_item.c.item_key)).scalars())
+        )
+        watched = set(fake.watched())
+        runner.run(other.http.aclose())
+        other.database.close()
+        home.end()
+
+    assert listed == sorted({*fake.known} - {SHOW_DTO["Id"]})
+    assert watched == {f"{3:032x}"}

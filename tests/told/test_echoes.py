@@ -240,6 +240,21 @@ def test_what_plex_reports_of_our_own_doing_is_an_echo(make_home: Callable[..., 
     assert len(home.deliveries(tracker="plex")) == 1
 
 
+@pytest.mark.parametrize(("hours", "is_echo"), [(1.9, True), (3, False)])
+def test_a_scrobble_that_comes_sooner_than_the_film_takes_is_an_echo(
+    make_home: Callable[..., Home], hours: float, is_echo: bool
+) -> None:
+    home = make_home("plex")
+    home.say("watched", FILM)
+    home.delivered()
+    report = reported_by_plex(home, "media.scrobble")
+    report["Metadata"]["duration"] = 7_200_000
+
+    webhook = home.post(report, "plex", clock.now() + timedelta(hours=hours))
+
+    assert (home.echo_of(webhook) is not None) is is_echo
+
+
 def test_another_rating_is_the_person_s_own(make_home: Callable[..., Home]) -> None:
     home = make_home("plex")
     home.say("rate", FILM, rating=8)

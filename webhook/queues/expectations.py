@@ -23,6 +23,7 @@ LASTS = timedelta(days=30)
 NEAR = timedelta(minutes=10)
 """The time around a mark of ours within which a viewing that nobody played is its echo."""
 
+MAX_RUNTIME = timedelta(hours=24)
 LASTS_REPLACED = timedelta(hours=1)
 NO_VALUE = -1
 
@@ -111,7 +112,12 @@ def is_flag(event: Event, told_at: datetime) -> bool:
     """True if nothing more than a flag is reported, later than our mark, or a viewing at its time."""
     if event.action is not Action.WATCHED or (event.manual and not event.recorded):
         return event.at >= told_at - NEAR
-    return abs(event.at - told_at) <= NEAR
+    return abs(event.at - told_at) <= max(NEAR, runtime_of(event))
+
+
+def runtime_of(event: Event) -> timedelta:
+    """How long the item takes: what nobody plays and is watched sooner than that after our mark was not watched since."""
+    return min(timedelta(milliseconds=event.duration_ms or 0), MAX_RUNTIME)
 
 
 def is_beside(event: Event, action: str, value: int, told_at: datetime) -> bool:

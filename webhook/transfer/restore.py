@@ -14,7 +14,7 @@ from webhook.storage.rows import fetch_all
 from webhook.storage.tables import DeliveryRow, delivery
 
 
-def made_there(account_id: int) -> tuple[ColumnElement[bool], ...]:
+def restored_marks(account_id: int) -> tuple[ColumnElement[bool], ...]:
     """The marks that backfills made at this account, which have a handle of ours."""
     return (
         delivery.c.account_id == account_id,
@@ -27,7 +27,7 @@ def made_there(account_id: int) -> tuple[ColumnElement[bool], ...]:
 
 def count_marks(connection: Connection, account_id: int) -> int:
     """How many marks would be taken back."""
-    return connection.execute(select(func.count()).where(*made_there(account_id))).scalar_one()
+    return connection.execute(select(func.count()).where(*restored_marks(account_id))).scalar_one()
 
 
 def take_back(connection: Connection, account_id: int, now: datetime) -> int:
@@ -35,7 +35,7 @@ def take_back(connection: Connection, account_id: int, now: datetime) -> int:
 
     What was watched there before has no handle of ours, and stays. The marks can be made again by another backfill.
     """
-    wanted = select(delivery).where(*made_there(account_id))
+    wanted = select(delivery).where(*restored_marks(account_id))
     rows = fetch_all(connection, wanted.order_by(delivery.c.id), DeliveryRow)
     for row in rows:
         undone = {
