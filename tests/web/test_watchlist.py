@@ -14,7 +14,7 @@ from tests.web.conftest import Household, form_token
 from webhook import clock
 from webhook.accounts.accounts import insert_account
 from webhook.domain.event import Action, Ids, Item, Kind, Movie
-from webhook.history import watchlist_reads
+from webhook.history import library, watchlist_reads
 from webhook.history.watchlist import HAND, Watchlist
 from webhook.storage.tables import account, delivery
 
@@ -112,6 +112,18 @@ def test_a_title_is_put_on_by_hand_and_taken_off_again(home: Household) -> None:
 
     assert "Taken off the watchlist: 1." in page
     assert titles(home) == []
+
+
+def test_a_show_that_an_app_keeps_for_later_is_on_it_and_comes_off(home: Household) -> None:
+    home.do(lambda connection: library.follow_show(connection, 1, TIDEWATER, clock.now(), "for_later"))
+    browser = home.browser()
+    page = browser.get(f"{PAGE}?remove=1").text
+    assert 'value="follow:tvdb:81189"' in page
+
+    page = post(browser, "remove", **{"off-1": "follow:tvdb:81189"}).text
+
+    assert "Tidewater" not in page
+    assert "Nothing here yet." in page
 
 
 def test_a_show_that_a_search_found_is_put_on_with_its_ids(home: Household) -> None:

@@ -23,6 +23,9 @@ from webhook.storage.types import from_ms
 
 FOR_LATER = "for_later"
 PUT_ASIDE = ("archived", "stopped")
+FOLLOW_PREFIX = "follow:"
+"""Begins the key of a show that is on the watchlist because it is kept for later."""
+
 LOVED_FROM = 8.0
 """The rating from which an item counts as loved."""
 
@@ -133,6 +136,7 @@ def followed_show(row: FollowRow) -> ShowTile:
         at=row.followed_at,
         state=row.state,
         tab=tab_of(None, row.state),
+        entry=f"{FOLLOW_PREFIX}{row.show_key}",
     )
 
 

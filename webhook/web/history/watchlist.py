@@ -13,7 +13,9 @@ from webhook.domain.event import Action, Ids, Item, Kind, Movie, Show
 from webhook.domain.items import keys
 from webhook.domain.watchlist import Leaving
 from webhook.history import watchlist_reads
+from webhook.history.library import unfollow_show
 from webhook.history.watchlist import HAND, Watchlist
+from webhook.queries.library import FOLLOW_PREFIX
 from webhook.queries.watchlist import WatchlistJson, list_accounts, read_watchlist
 from webhook.service import Service
 from webhook.storage.tables import AccountRow, PersonRow, person
@@ -67,7 +69,9 @@ async def remove_entries(service: Service, owner: PersonRow, wanted: set[str]) -
 
     def remove(mine: Watchlist) -> int:
         found = [item for item, row in mine.rows if row.item_key in wanted]
-        return sum(mine.remove(item, HAND) for item in found)
+        later = [key.removeprefix(FOLLOW_PREFIX) for key in wanted if key.startswith(FOLLOW_PREFIX)]
+        gone = [unfollow_show(mine.connection, mine.person_id, key) for key in later]
+        return sum(gone) + sum(mine.remove(item, HAND) for item in found)
 
     return await change_list(service, owner, remove)
 
