@@ -33,6 +33,7 @@ class Process:
         self.folder = folder
         kept = {name: value for name, value in os.environ.items() if not name.endswith("_FILE")}
         mine = {"DATA_DIR": str(folder), "PORT": "0", "LOG_LEVEL": "warning", "PYTHONPATH": str(ROOT)}
+        mine["PLEX_ACCOUNT_URL"] = "http://127.0.0.1:9"  # nobody is asked at the real one
         mine["CLAIM_FIRST_USER"] = "true"  # most stories begin with a household that is set up
         self.settings = {**mine, **settings}
         self.environ = {**kept, **self.settings}

@@ -120,7 +120,7 @@ def open_service(environ: Environ) -> Service:
         interpreter=interpreter,
         dispatcher=dispatcher,
         catch_up=catch_up,
-        listeners=Listeners(database, asked, intake.keep, catch_up.asked.set),
+        listeners=Listeners(database, asked, intake.keep, catch_up.asked.set, sealed),
         backfills=Backfills(database, built, credentials, interpreter.told),
         server_lists=ServerLists(database, built, credentials, interpreter.added, interpreter.told),
         watchlists=Watchlists(database, built, credentials, interpreter.told, settings.watchlist_minutes),

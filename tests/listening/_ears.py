@@ -18,6 +18,7 @@ class Ears:
         self.told: list[Statement] = []
         self.memory: dict[str, Any] = {}
         self.connections = 0
+        self.signed_in: dict[str, str] = {}
         self.catch_ups = 0
 
     async def connect(self) -> None:
@@ -34,6 +35,9 @@ class Ears:
 
     async def remember(self, name: str, value: Any) -> None:
         self.memory[name] = copy.deepcopy(value)
+
+    async def sign_ins(self) -> dict[str, str]:
+        return self.signed_in
 
     @property
     def events(self) -> list[Event]:

@@ -213,3 +213,13 @@ def test_the_token_is_in_no_address(attic: Attic) -> None:
     attic.poll(whole=True)
 
     assert [call for call in attic.fake.calls if attic.fake.switches.token in call.query] == []
+
+
+@pytest.mark.parametrize("whole", [False, True])
+def test_a_rating_of_what_was_watched_last_is_said_once(attic: Attic, whole: bool) -> None:
+    attic.fake.mark(1, "7", AT + HOUR)
+    attic.poll()
+    attic.fake.rate(1, "7", 9, AT + 2 * HOUR)
+
+    assert attic.poll(whole=whole) == [(Action.RATE, "7")]
+    assert attic.poll(whole=True) == []

@@ -358,3 +358,14 @@ def test_an_item_that_is_opened_is_no_viewing() -> None:
     activity = '{"NotificationContainer":{"type":"activity","ActivityNotification":[{"event":"ended"}]}}'
 
     assert read_frame(activity) == []
+
+
+def test_a_viewing_covers_the_item_for_its_own_person(line: Line) -> None:
+    line.hear("playing", SECOND)
+    during = [line.viewings.covers("7", AT, {"title": name}) for name in ("Nora", "anna")]
+    line.hear("stopped", 60 * SECOND)
+    after = [line.viewings.covers("7", AT, {"title": name}) for name in ("Nora", "anna")]
+
+    assert during == after == [True, False]
+    assert line.viewings.covers("7", AT)
+    assert not line.viewings.covers("8", AT, {"title": "Nora"})

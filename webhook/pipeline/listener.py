@@ -16,8 +16,10 @@ from typing import Any
 
 import orjson
 import structlog
+from sqlalchemy import Connection, select
 
 from webhook import clock
+from webhook.accounts.credentials import Seal
 from webhook.domain.outcome import Dead, Undelivered
 from webhook.queues import listening
 from webhook.queues.inbox import LISTENED_CONTENT_TYPE, ReceivedWebhook
@@ -25,6 +27,7 @@ from webhook.queues.listening import LeaseRequest, LineState, LineStatus
 from webhook.servers import Listenable, Server, is_listenable
 from webhook.sources._listened import Statement
 from webhook.storage.db import Database, Unavailable
+from webhook.storage.tables import account
 
 log = structlog.get_logger()
 
@@ -43,11 +46,16 @@ class Listeners:
     """Listens to every server that can be listened to."""
 
     def __init__(
-        self, database: Database, servers: Mapping[str, Server], keep: Keep, repair: Callable[[], None]
+        self,
+        database: Database,
+        servers: Mapping[str, Server],
+        keep: Keep,
+        repair: Callable[[], None],
+        seal: Seal | None = None,
     ) -> None:
         holder = uuid.uuid4().hex
         self.listeners = [
-            Listener(database, name, server, keep, repair, holder)
+            Listener(database, name, server, keep, repair, holder, seal)
             for name, server in servers.items()
             if is_listenable(server)
         ]
@@ -67,6 +75,7 @@ class Listener:
         keep_webhook: Keep,
         repair: Callable[[], None],
         holder: str,
+        seal: Seal | None = None,
     ) -> None:
         self.database = database
         self.name = name
@@ -74,6 +83,7 @@ class Listener:
         self.keep_webhook = keep_webhook
         self.repair = repair
         self.holder = holder
+        self.seal = seal
         self.connected_at: datetime | None = None
         self.down_since: datetime | None = None
         self.is_flapping = False
@@ -218,6 +228,21 @@ class Listener:
 
     async def remember(self, name: str, value: Any) -> None:
         await self.database.run(lambda connection: listening.remember(connection, self.name, name, value))
+
+    async def sign_ins(self) -> Mapping[str, str]:
+        return await self.database.read(self.read_sign_ins)
+
+    def read_sign_ins(self, connection: Connection) -> dict[str, str]:
+        """The tokens of this server's accounts, as far as they can be unsealed, by the names that they have there."""
+        signed_in = (
+            account.c.tracker == self.name,
+            account.c.tokens.is_not(None),
+            account.c.parked.is_(None),
+        )
+        sealed = connection.execute(select(account.c.tokens).where(*signed_in)).scalars()
+        seal = self.seal
+        opened = [seal.open(one) for one in sealed if seal.opens(one)] if seal is not None else []
+        return {str(one["name"]): str(one["token"]) for one in opened if one.get("name") and one.get("token")}
 
 
 async def end_task(task: asyncio.Task[None]) -> None:

@@ -10,7 +10,7 @@ import importlib
 import pkgutil
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from types import ModuleType
@@ -127,6 +127,10 @@ class Audience(Protocol):
 
     async def remember(self, name: str, value: Any) -> None:
         """Remember a value by its name; it is committed once this returns."""
+        ...
+
+    async def sign_ins(self) -> Mapping[str, str]:
+        """The tokens of people who signed in to this server here, by their names there."""
         ...
 
 

@@ -353,6 +353,9 @@ class Ear:
     async def recall(self, name: str) -> Any:
         return orjson.loads(self.remembered[name]) if name in self.remembered else None
 
+    async def sign_ins(self) -> dict[str, str]:
+        return {}
+
     async def remember(self, name: str, value: Any) -> None:
         self.remembered[name] = orjson.dumps(value)
 

@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import quote
+from xml.parsers import expat
 
 import httpx
 
@@ -31,6 +33,15 @@ class AccountServer:
     owned: bool
     token: str
     addresses: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SharedToken:
+    """Somebody who shares a server: the number of their account, their name at plex.tv, and their token there."""
+
+    account: str
+    name: str | None
+    token: str
 
 
 async def request_machine(http: httpx.AsyncClient, url: str) -> str:
@@ -57,6 +68,11 @@ class PlexAccount:
         found = await self.get_json("/api/v2/resources", {"includeHttps": "1"})
         return [server for row in values.objects(found) if (server := read_server(row)) is not None]
 
+    async def shared_tokens(self, machine: str) -> list[SharedToken]:
+        """The tokens of everybody who shares the owner's server; raises Undelivered where plex.tv gives none."""
+        path = f"/api/servers/{quote(machine, safe='')}/shared_servers"
+        return read_shared_tokens((await self.request("GET", path)).content)
+
     async def user_name(self) -> str:
         found = values.mapping(await self.get_json("/api/v2/user"))
         name = values.text(found.get("username")) or values.text(found.get("title"))
@@ -82,6 +98,29 @@ class PlexAccount:
             "X-Plex-Version": version(),
             "X-Plex-Device-Name": PRODUCT,
         }
+
+
+def read_shared_tokens(answer: bytes) -> list[SharedToken]:
+    """The tokens in an answer, which is XML; one with a document type or entities of its own is refused."""
+    found: list[SharedToken] = []
+
+    def begin(name: str, given: dict[str, str]) -> None:
+        account, token = values.text(given.get("userID")), values.text(given.get("accessToken"))
+        if name == "SharedServer" and account and token:
+            found.append(SharedToken(account=account, name=values.text(given.get("username")), token=token))
+
+    parser = expat.ParserCreate()
+    parser.StartDoctypeDeclHandler = refuse_answer
+    parser.StartElementHandler = begin
+    try:
+        parser.Parse(answer, True)
+    except expat.ExpatError as error:
+        raise Dead(f"{LABEL} answered with something that is no XML") from error
+    return found
+
+
+def refuse_answer(*_: Any) -> None:
+    raise Dead(f"{LABEL} answered with a document type of its own")
 
 
 def read_server(row: Mapping[str, Any]) -> AccountServer | None:

@@ -19,8 +19,10 @@ from webhook.domain.event import Ignored
 from webhook.domain.outcome import Dead, Undelivered
 from webhook.servers import Audience
 from webhook.servers._tasks import run_together
+from webhook.servers.plex.account import PlexAccount
 from webhook.servers.plex.alerts import Alert, read_frame
 from webhook.servers.plex.api import Forbidden, Json, PlexApi
+from webhook.servers.plex.members import Members
 from webhook.servers.plex.polling import Poller
 from webhook.servers.plex.viewings import (
     ITEM_FIELDS,
@@ -61,6 +63,7 @@ class Listening:
 
     api: PlexApi
     user: str | None = None
+    account: PlexAccount | None = None
 
     async def run(self, audience: Audience) -> None:
         """Listen until the connection ends; raises Retry and Dead."""
@@ -68,6 +71,8 @@ class Listening:
         server = {"uuid": about.get("machineIdentifier"), "title": about.get("friendlyName")}
         line = Line(self, audience, server, await self.threshold())
         line.poller = Poller(self.api, audience, server, await self.own_user(about), line.covers)
+        if self.account is not None and self.user is None:
+            line.members = Members(self.account, self.api, audience, server, line.covers)
         await line.run()
 
     async def own_user(self, about: Json) -> Json:
@@ -109,12 +114,13 @@ class Line:
         self.sessions_at: datetime | None = None
         self.stands = asyncio.Event()
         self.poller: Poller | None = None
+        self.members: Members | None = None
         self.counting: set[asyncio.Task[None]] = set()
         self.is_catching_up = False
 
     async def run(self) -> None:
         try:
-            await run_together(self.read_alerts(), self.follow(), self.poll())
+            await run_together(self.read_alerts(), self.follow(), self.poll(), self.poll_members())
         except Undelivered:
             await self.keep(self.viewings.leave())
             raise
@@ -163,8 +169,14 @@ class Line:
         if self.poller is not None:
             await self.poller.run()
 
-    def covers(self, item: str) -> bool:
-        return self.viewings.covers(item, clock.now())
+    async def poll_members(self) -> None:
+        """Ask for the marks of those who share the server, where the token is its owner's."""
+        await self.stands.wait()
+        await asyncio.sleep(POLL_DELAY)
+        await (self.members.run() if self.members is not None else asyncio.Event().wait())
+
+    def covers(self, item: str, user: Json | None = None) -> bool:
+        return self.viewings.covers(item, clock.now(), user)
 
     async def keep(self, statements: Iterable[Statement]) -> None:
         for statement in statements:

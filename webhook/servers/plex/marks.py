@@ -44,12 +44,14 @@ class Known:
     def learn(self, rows: Iterable[Json]) -> None:
         """Take what these items are marked with for known."""
         for row in rows:
-            key = values.text(row.get("ratingKey"))
-            if key is None:
-                continue
+            self.learn_view(row)
+            self.learn_rating(row)
+
+    def learn_view(self, row: Json) -> None:
+        key = values.text(row.get("ratingKey"))
+        if key is not None:
             self.counts[key] = values.ordinal(row.get("viewCount")) or 1
             self.viewed_until = max(self.viewed_until, second_of(row, "lastViewedAt") or 0)
-            self.learn_rating(row)
 
     def learn_rating(self, row: Json) -> None:
         key, rating = values.text(row.get("ratingKey")), values.rating(row.get("userRating"))

@@ -61,6 +61,7 @@ class Poller:
         self.server = server
         self.user = user
         self.covers = covers
+        self.whose = f"{server.get('uuid')}.{user.get('id') or user.get('title')}"
         self.hints = asyncio.Event()
         self.sections: list[Section] = []
         self.whole_at: float | None = None
@@ -91,7 +92,7 @@ class Poller:
         if is_whole:
             self.sections = [section async for section in self.find_sections()]
         for section in self.sections:
-            name = f"marks.{section.key}"
+            name = f"marks.{self.whose}.{section.key}"
             found = await self.audience.recall(name)
             if found is None:
                 known = await self.learn(section)
@@ -154,7 +155,8 @@ class Poller:
                 if not newest.is_sorted:
                     return False
                 await self.say_marks(section, known.find_marks(newest.rows))
-                known.learn(newest.rows)
+                for row in newest.rows:
+                    known.learn_view(row)
                 start, goes_on = start + len(page), newest.goes_on
         return True
 
@@ -167,16 +169,14 @@ class Poller:
             )
             newest = take_newest(page, RATED, known.rated_until)
             rated += known.find_ratings(newest.rows)
-        for row in rated:
-            await self.say(section, Action.RATE, row, row.get(RATED))
-        for row in rated:
-            known.learn_rating(row)
+        await self.say_ratings(section, known, rated)
 
     async def compare_whole(self, section: Section, known: Known) -> None:
         """Compare all that is watched with what is known: marks that were missed, and those that were taken back."""
         whole = await self.read_whole(section)
         marked = known.find_marks(whole)
         await self.say_marks(section, await self.describe(marked))
+        await self.say_ratings(section, known, await self.describe(known.find_ratings(whole)))
         unrated = known.find_unrates(whole)
         for row in await self.describe(unrated):
             await self.say(section, Action.UNRATE, row, None)
@@ -207,6 +207,12 @@ class Poller:
         return found
 
     # --- what is said
+
+    async def say_ratings(self, section: Section, known: Known, rows: Sequence[Json]) -> None:
+        for row in rows:
+            await self.say(section, Action.RATE, row, row.get(RATED))
+        for row in rows:
+            known.learn_rating(row)
 
     async def say_marks(self, section: Section, rows: Iterable[Json]) -> None:
         """Say what was watched: by hand, unless its playing was heard, of which this is the count."""

@@ -26,6 +26,7 @@ from webhook.domain.items import same_item
 from webhook.domain.outcome import Dead
 from webhook.servers import Audience, Found, ServerItem, ServerReport
 from webhook.servers._http import Address, JsonRow, ServerAddress, remember_item
+from webhook.servers.plex.account import PlexAccount
 from webhook.servers.plex.api import PlexApi
 from webhook.servers.plex.listening import OWNER, Listening
 from webhook.settings import BY_ITSELF
@@ -76,7 +77,9 @@ class Settings(BaseModel):
 def build(settings: Settings, http: httpx.AsyncClient) -> Plex:
     mend = "It takes the token of the server's owner; find it anew and set it there."
     address = ServerAddress(label=LABEL, name="plex", url=settings.url, key="PLEX_TOKEN", mend=mend)
-    return Plex(address, settings.token.get_secret_value(), http, settings.user)
+    token = settings.token.get_secret_value()
+    account = PlexAccount(http, settings.account_url, token)
+    return Plex(address, token, http, settings.user, account)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -101,12 +104,17 @@ class Plex:
     label = LABEL
 
     def __init__(
-        self, address: ServerAddress, token: str, http: httpx.AsyncClient, user: str | None = None
+        self,
+        address: ServerAddress,
+        token: str,
+        http: httpx.AsyncClient,
+        user: str | None = None,
+        account: PlexAccount | None = None,
     ) -> None:
         self.address = address
         self.token = token
         self.ca_file: str = getattr(http, "ca_file", "")
-        self.listening = Listening(api=PlexApi(http, address, token), user=user)
+        self.listening = Listening(api=PlexApi(http, address, token), user=user, account=account)
         self.calls = self.listening.api.calls
         self.remark = None
 

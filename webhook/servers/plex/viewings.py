@@ -152,7 +152,7 @@ class Viewings:
     is_any_missed: bool = False
     """True if something ended of which too little was heard to say anything; whoever looks at it sets it back."""
     _open: dict[str, Viewing] = field(default_factory=dict)
-    _ended_at: dict[str, datetime] = field(default_factory=dict)
+    _ended_at: dict[tuple[str, frozenset[str]], datetime] = field(default_factory=dict)
 
     def hear(self, alert: Alert, now: datetime) -> list[Statement]:
         """Take in an alert; the statements that follow from it."""
@@ -244,7 +244,7 @@ class Viewings:
                 alert=viewing.alert,
             )
             self.ended.append(over)
-            self._ended_at[viewing.alert.item] = at
+            self._ended_at[viewing.alert.item, names_of(viewing.session)] = at
         return [self.say(viewing, Action.STOP, Moment(state=STOPPED, at=at, position_ms=position_ms))]
 
     def wait(self, now: datetime) -> list[Viewing]:
@@ -280,10 +280,16 @@ class Viewings:
         apart = [one for one in playing if one.placed is None or one.placed.at != one.heard_at]
         return [said for one in apart for said in self.say_progress(one)]
 
-    def covers(self, item: str, now: datetime) -> bool:
-        """True if the item is played, or was until just now, so that its count is that of this viewing."""
+    def covers(self, item: str, now: datetime, user: Mapping[str, Any] | None = None) -> bool:
+        """True if the item is played, or was until just now, so that its count is that of this viewing.
+
+        By this user, if one is named; a session of whom is not known yet may be theirs.
+        """
         self._ended_at = {key: at for key, at in self._ended_at.items() if now - at <= COUNTED_LATE}
-        return item in self._ended_at or any(one.alert.item == item for one in self._open.values())
+        players = [names for key, names in self._ended_at if key == item]
+        players += [names_of(one.session) for one in self._open.values() if one.alert.item == item]
+        wanted = None if user is None else names_of_user(user)
+        return any(wanted is None or not names or names & wanted for names in players)
 
     def say(self, viewing: Viewing, action: Action, moment: Moment) -> Statement:
         assert viewing.session is not None
@@ -291,6 +297,15 @@ class Viewings:
         return Statement(
             action=action, at=moment.at, by="alert", said=said, position_ms=moment.position_ms
         )  # fmt: skip
+
+
+def names_of(session: Session | None) -> frozenset[str]:
+    """What a session's user is known by; nothing while that is not known."""
+    return frozenset() if session is None else names_of_user(session.user)
+
+
+def names_of_user(user: Mapping[str, Any]) -> frozenset[str]:
+    return frozenset(f"{key}:{user[key]}" for key in ("id", "title") if user.get(key) is not None)
 
 
 def is_tracked(viewing: Viewing) -> bool:
