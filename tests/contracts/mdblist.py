@@ -74,6 +74,10 @@ def ratings(**said: Schema) -> Schema:
     }
 
 
+def listed(title: Schema) -> Schema:
+    return thing(**{"movies!": many(title, least=0, most=MOST), "shows!": many(title, least=0, most=MOST)})
+
+
 def post(path: str, body: Schema, **query: Schema) -> Operation:
     return Operation(method="POST", path=path, headers=WRITES, query={**KEY, **query}, body=body)
 
@@ -109,6 +113,13 @@ CONTRACT = Contract(
         post("/sync/ratings/remove", ratings()),
         post("/sync/collection", marks()),
         post("/sync/collection/remove", marks()),
+        Operation(
+            method="GET",
+            path="/watchlist/items",
+            headers=READS,
+            query={**KEY, "limit": DIGITS, "cursor": TEXT, "offset": DIGITS},
+        ),
+        post("/watchlist/items/{verb:add|remove}", one_of(listed(IDS), listed(thing(**{"ids!": IDS})))),
         form("/oauth/device-authorization", thing(**{"client_id!": TEXT, "scope!": exactly("write")})),
         form(
             "/oauth/token",

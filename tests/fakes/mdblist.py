@@ -56,6 +56,7 @@ class Switches:
     empty_scrobbles: bool = False  # whether a scrobble is answered by 204
     echoes: bool = True  # whether `not_found` says which
     tvdb_alone: bool = False
+    nested_watchlist: bool = False  # whether a title of the watchlist is an object with `ids`
     last_play_clears: bool = False
     page: int = 80  # the longest page, whatever is asked for
     cursors: bool = True  # or by `offset` only
@@ -107,6 +108,7 @@ class User:
     watching: Json | None = None
     ratings: dict[str, int] = field(default_factory=dict)
     collection: set[str] = field(default_factory=set)
+    watchlist: dict[str, tuple[Entry, datetime]] = field(default_factory=dict)
     day: str = ""
     used: int = 0
     writes: list[datetime] = field(default_factory=list)
@@ -238,6 +240,9 @@ class MDBList(Fake):
             ("POST", "/sync/ratings/remove", self.unrate),
             ("POST", "/sync/collection", self.collect),
             ("POST", "/sync/collection/remove", self.uncollect),
+            ("GET", "/watchlist/items", self.list_wanted),
+            ("POST", "/watchlist/items/add", self.add_wanted),
+            ("POST", "/watchlist/items/remove", self.remove_wanted),
         ]
         return [
             *(Route(path, self.door(handler), methods=[verb]) for verb, path, handler in signed),
@@ -585,6 +590,45 @@ class MDBList(Fake):
                 (done if change(entry, said) else rest)[f"{entry.kind}s"] += 1
         body = {word: done, "not_found": lost.groups}
         return JSONResponse({**body, **({otherwise: rest} if otherwise else {})})
+
+    # The watchlist
+
+    def list_wanted(self, ask: Ask) -> Response:
+        wanted = list(ask.user.watchlist.values())
+        begin = int(ask.query.get("cursor") or ask.query.get("offset") or 0)
+        end = begin + min(int(ask.query.get("limit", 100)), self.switches.page)
+        rows: dict[str, list[Json]] = {"movies": [], "shows": []}
+        for entry, at in wanted[begin:end]:
+            named = {"mediatype": entry.kind, "title": entry.data.get("title")}
+            dated = {"release_year": entry.data.get("year"), "watchlist_at": wire_time(at)}
+            ids = nested(entry)[entry.kind]["ids"]
+            rows[f"{entry.kind}s"].append({"id": ids.get("tmdb"), "ids": ids, **named, **dated})
+        more = end < len(wanted)
+        return JSONResponse(
+            {**rows, "pagination": {"has_more": more, "next_cursor": str(end) if more else None}}
+        )
+
+    def titles(self, ask: Ask, lost: Misses) -> Iterator[Entry]:
+        for group, kind in (("movies", "movie"), ("shows", "show")):
+            for title in ask.body.get(group, ()):
+                found = self.find(kind, title if self.switches.nested_watchlist else {"ids": title})
+                if found is None:
+                    lost.add(group, title)
+                else:
+                    yield found
+
+    def add_wanted(self, ask: Ask) -> Response:
+        added, existing, lost = counts(), counts(), Misses()
+        for entry in self.titles(ask, lost):
+            (existing if entry.key in ask.user.watchlist else added)[f"{entry.kind}s"] += 1
+            ask.user.watchlist.setdefault(entry.key, (entry, ask.now))
+        return JSONResponse({"added": added, "existing": existing, "not_found": lost.groups})
+
+    def remove_wanted(self, ask: Ask) -> Response:
+        removed, lost = counts(), Misses()
+        for entry in self.titles(ask, lost):
+            removed[f"{entry.kind}s"] += ask.user.watchlist.pop(entry.key, None) is not None
+        return JSONResponse({"removed": removed, "not_found": lost.groups})
 
     # OAuth
 

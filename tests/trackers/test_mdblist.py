@@ -16,7 +16,7 @@ from tests.test_cli import home as home_of_commands
 from tests.trackers._adapters import LATE, MARK, NOW, PLACED
 from tests.trackers._anna import Anna, anna_at
 from webhook import clock
-from webhook.domain.event import Action, Episode, Ids, Movie
+from webhook.domain.event import Action, Episode, Ids, Movie, Show
 from webhook.domain.outcome import Done, Retry, Skip, Snooze, Unmatched
 from webhook.trackers import Delivery, SignInFailed
 
@@ -451,3 +451,21 @@ def test_ratings_and_the_collection_are_kept(anna: Anna) -> None:
     assert list(anna.fake.user("anna").ratings) == [key for key in rated if key.startswith("episode")]
     assert len(anna.fake.user("anna").collection) == 1
     assert plays(anna) == []
+
+
+# The watchlist
+
+
+@pytest.mark.parametrize("nested", [True, False])
+def test_the_watchlist_is_changed_and_read_whole(anna: Anna, nested: bool) -> None:
+    anna.fake.switches.nested_watchlist, anna.fake.switches.page = nested, 1
+    titles = [MARK.item, Show(title="Breaking Bad", ids=Ids(tmdb=1396))]
+    add = replace(MARK, action=Action.WATCHLIST, mark=False)
+
+    added = [anna.send(replace(add, item=title)) for title in (*titles, titles[0])]
+    listed = anna.run(lambda tracker: tracker.watchlist(anna.access))
+    gone = [anna.send(replace(add, action=Action.UNWATCHLIST, item=titles[0])) for _ in range(2)]
+
+    assert all(isinstance(outcome, Done) for outcome in (*added, *gone)), (added, gone)
+    assert [one.item.title for one in listed] == ["TRON: Legacy", "Breaking Bad"]
+    assert [entry.data["title"] for entry, _ in anna.fake.user("anna").watchlist.values()] == ["Breaking Bad"]

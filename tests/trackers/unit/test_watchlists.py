@@ -29,11 +29,13 @@ SETTINGS: Mapping[str, Mapping[str, Any]] = {
     "trakt": {"client_id": "app", "client_secret": SecretStr("secret")},
     "simkl": {"client_id": "app"},
     "plex": {"url": "http://attic.test:32400"},
+    "mdblist": {},
 }
 TOKENS: Mapping[str, Mapping[str, Any]] = {
     "trakt": {"access_token": "old", "refresh_token": "again"},
     "simkl": {"access_token": "old"},
     "plex": {"token": "server", "account_token": "account"},
+    "mdblist": {"token": "key"},
 }
 MOVIE = {"title": "Parasite", "year": 2019, "ids": {"trakt": 1, "imdb": "tt6751668", "tmdb": 496243}}
 TRAKT_ROW = {"rank": 1, "id": 101, "listed_at": "2026-11-20T21:00:00.000Z", "type": "movie", "movie": MOVIE}
@@ -52,6 +54,15 @@ PLEX_ROW = {
     "Guid": [{"id": "imdb://tt6751668"}, {"id": "tmdb://496243"}],
 }
 
+MDBLIST_ROW = {
+    "id": 496243,
+    "title": "Parasite",
+    "mediatype": "movie",
+    "release_year": 2019,
+    "ids": {"imdb": "tt6751668", "tmdb": 496243, "mdblist": "a2na"},
+    "watchlist_at": "2026-11-20T21:00:00Z",
+}
+
 
 def trakt_list(rows: list[Any], count: int | None = None, pages: int = 1) -> httpx.Response:
     counted = {"x_pagination_page_count": str(pages), "x_pagination_item_count": str(count)}
@@ -61,6 +72,11 @@ def trakt_list(rows: list[Any], count: int | None = None, pages: int = 1) -> htt
 def plex_list(*rows: Any, total: int | None = None) -> httpx.Response:
     inside = {"offset": 0, "size": len(rows), "totalSize": len(rows) if total is None else total}
     return answer(200, {"MediaContainer": {**inside, **({"Metadata": rows} if rows else {})}})
+
+
+def mdblist_list(*rows: Any, cursor: str | None = None) -> httpx.Response:
+    paging = {"has_more": cursor is not None, "next_cursor": cursor}
+    return answer(200, {"movies": rows, "shows": [], "pagination": paging})
 
 
 def simkl_seen(result: Any = False, on: str | None = None, **more: Any) -> httpx.Response:
@@ -78,11 +94,13 @@ LISTS: Mapping[str, Replies] = {
         "GET /sync/all-items/anime/plantowatch": answer(200, "null"),
     },
     "plex": {"GET /library/sections/watchlist/all": plex_list(PLEX_ROW)},
+    "mdblist": {"GET /watchlist/items": mdblist_list(MDBLIST_ROW)},
 }
 FIRST: Mapping[str, str] = {
     "trakt": "GET /sync/watchlist/movies",
     "simkl": "GET /sync/all-items/movies/plantowatch",
     "plex": "GET /library/sections/watchlist/all",
+    "mdblist": "GET /watchlist/items",
 }
 SENDS: Mapping[str, Replies] = {
     "trakt": {
@@ -101,11 +119,16 @@ SENDS: Mapping[str, Replies] = {
         "PUT /actions/addToWatchlist": answer(200, {"MediaContainer": {"size": 0}}),
         "PUT /actions/removeFromWatchlist": answer(200, {"MediaContainer": {"size": 0}}),
     },
+    "mdblist": {
+        "POST /watchlist/items/add": answer(200, {"added": {"movies": 1}, "existing": {}, "not_found": {}}),
+        "POST /watchlist/items/remove": answer(200, {"removed": {"movies": 1}}),
+    },
 }
 WRITES: Mapping[str, str] = {
     "trakt": "POST /sync/watchlist",
     "simkl": "POST /sync/add-to-list",
     "plex": "PUT /actions/addToWatchlist",
+    "mdblist": "POST /watchlist/items/add",
 }
 
 
@@ -163,6 +186,11 @@ def test_no_refusal_passes_for_an_empty_list(name: str, status: int) -> None:
         ("simkl", {FIRST["simkl"]: answer(200, {"movies": [{**SIMKL_ROW, "status": "completed"}]})}),
         ("simkl", {FIRST["simkl"]: answer(200, '{"movies": [{"status": "plan')}),
         ("simkl", {"GET /sync/all-items/anime/plantowatch": answer(502, PAGE)}),
+        ("mdblist", {FIRST["mdblist"]: [mdblist_list(MDBLIST_ROW, cursor="next"), answer(502, PAGE)]}),
+        ("mdblist", {FIRST["mdblist"]: mdblist_list(MDBLIST_ROW, cursor="same")}),
+        ("mdblist", {FIRST["mdblist"]: mdblist_list({**MDBLIST_ROW, "id": None, "ids": {}})}),
+        ("mdblist", {FIRST["mdblist"]: mdblist_list({**MDBLIST_ROW, "mediatype": None})}),
+        ("mdblist", {FIRST["mdblist"]: answer(200, {"movies": [MDBLIST_ROW] * 1000})}),
         ("plex", {FIRST["plex"]: plex_list(PLEX_ROW, total=2)}),
         ("plex", {FIRST["plex"]: plex_list(total=61)}),
         ("plex", {FIRST["plex"]: answer(200, {"MediaContainer": {"Metadata": [PLEX_ROW]}})}),
@@ -179,6 +207,7 @@ def test_a_list_of_which_not_all_came_is_none(name: str, replies: Replies) -> No
     [
         ("trakt", {FIRST["trakt"]: trakt_list([], 0, 0)}),
         ("trakt", {FIRST["trakt"]: trakt_list([])}),
+        ("mdblist", {FIRST["mdblist"]: mdblist_list()}),
         ("simkl", {FIRST["simkl"]: answer(200, "null")}),
         ("plex", {FIRST["plex"]: plex_list()}),
     ],
@@ -257,6 +286,18 @@ def test_what_left_is_not_known_where_that_cannot_be_read(name: str) -> None:
             replace(REMOVE, item=TIDEWATER),
             "POST /sync/watchlist/remove",
             {"shows": [{"ids": {"tvdb": 81189}}]},
+        ),
+        (
+            "mdblist",
+            ADD,
+            "POST /watchlist/items/add?apikey=key",
+            {"movies": [{"tmdb": 496243, "imdb": "tt6751668"}], "shows": []},
+        ),
+        (
+            "mdblist",
+            replace(REMOVE, item=replace(TIDEWATER, ids=Ids(tmdb=1))),
+            "POST /watchlist/items/remove?apikey=key",
+            {"movies": [], "shows": [{"tmdb": 1}]},
         ),
         ("plex", ADD, f"PUT /actions/addToWatchlist?ratingKey={KEY}", None),
         ("plex", REMOVE, f"PUT /actions/removeFromWatchlist?ratingKey={KEY}", None),
@@ -367,6 +408,30 @@ def test_what_cannot_be_sent_now_is_sent_later(name: str, reply: Any, outcome: s
                     200, {"deleted": {"movies": 0}, "not_found": {"movies": [{}]}}
                 )
             },
+            "done",
+        ),
+        ("mdblist", ADD, {WRITES["mdblist"]: answer(200, {"added": {}, "existing": {"movies": 1}})}, "done"),
+        (
+            "mdblist",
+            ADD,
+            {
+                WRITES["mdblist"]: [
+                    answer(200, {"added": {}, "not_found": {"movies": [{}]}}),
+                    answer(200, {"added": {"movies": 1}, "not_found": {}}),
+                ]
+            },
+            "done",
+        ),
+        (
+            "mdblist",
+            ADD,
+            {WRITES["mdblist"]: answer(200, {"added": {}, "not_found": {"movies": [{}]}})},
+            "snooze 604800s alone",
+        ),
+        (
+            "mdblist",
+            REMOVE,
+            {"POST /watchlist/items/remove": answer(200, {"deleted": {}, "not_found": {"movies": [{}]}})},
             "done",
         ),
         ("plex", ADD, {WRITES["plex"]: answer(409, {})}, "done"),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import ClassVar
 
 import httpx
@@ -10,17 +10,30 @@ import httpx
 from webhook.client import excerpt
 from webhook.domain.daily_calls import Urgency
 from webhook.domain.event import Action, Item
-from webhook.domain.outcome import Dead, Done
+from webhook.domain.outcome import Dead, Done, Retry
+from webhook.domain.retry import UNSURE_PAUSE
 from webhook.trackers import Access, Delivery
 from webhook.trackers._base import Outcome
 from webhook.trackers._budget import DailyBudget
-from webhook.trackers._json import JsonObject, as_rows, count_misses, expect_object, total, unknown_shape
+from webhook.trackers._json import (
+    JsonObject,
+    as_rows,
+    as_text,
+    child,
+    count_misses,
+    expect_object,
+    total,
+    unknown_shape,
+)
 from webhook.trackers._listings import is_play_of
 from webhook.trackers._plays import GONE, PlayHistory, Receipt
 from webhook.trackers._scrobbler import PendingMark, no_match
 from webhook.trackers._viewings import viewing_date
 from webhook.trackers.mdblist.payloads import LABEL, Form, Names, parse_play, sync_body, wire_time
 
+PAGE_SIZE = 1000
+MAX_PAGE = 4 * 1024 * 1024
+ROW_GROUPS = ("movies", "shows", "seasons", "episodes")
 COUNTS = ("added", "updated", "existing")
 
 
@@ -30,6 +43,36 @@ class Sync(DailyBudget, PlayHistory[Form]):
     names: Names
     batch = 100
     actions: ClassVar[Mapping[Action, str]] = {**PlayHistory.actions, Action.ADD: "add"}
+
+    async def pages(
+        self, access: Access, path: str, asked: Mapping[str, str], urgency: Urgency
+    ) -> AsyncIterator[list[JsonObject]]:
+        """The films and episodes, or films and shows, page after page.
+
+        A page may be short; where there is more and no cursor comes, it goes on by the number of rows.
+        """
+        cursors: set[str | None] = set()
+        offset, params = 0, {**asked, "limit": str(PAGE_SIZE)}
+        while True:
+            self.require_call(access, urgency)
+            response = await self.ask(access, "GET", path, params=params, patient=True, most=MAX_PAGE)
+            body = self.accept_object(response)
+            if not any(isinstance(body.get(name), list) for name in ROW_GROUPS):
+                raise unknown_shape(LABEL, response, unsure=False)
+            rows = [row for name in ROW_GROUPS for row in as_rows(body.get(name))]
+            yield rows
+            offset += len(rows)
+            paging = child(body, "pagination")
+            cursor = as_text(paging.get("next_cursor"))
+            if cursor is None and paging.get("has_more") is not True:
+                if not paging and len(rows) >= PAGE_SIZE:
+                    raise unknown_shape(LABEL, response, unsure=False)
+                return
+            if cursor in cursors if cursor else not rows:
+                raise Retry(f"{LABEL} sends the same page again and again", after=UNSURE_PAUSE)
+            cursors.add(cursor)
+            place = {"cursor": cursor} if cursor else {"offset": str(offset)}
+            params = {**asked, "limit": str(PAGE_SIZE), **place}
 
     def forms(self, delivery: Delivery) -> Sequence[Form]:
         return self.names.forms(delivery.item)
@@ -61,7 +104,7 @@ class Sync(DailyBudget, PlayHistory[Form]):
     def accept_counts(self, response: httpx.Response) -> JsonObject:
         """The object in the answer to a sync call, which says what it counted."""
         answer = self.accept_object(response)
-        if any(name in answer for name in (*COUNTS, "removed", "not_found")):
+        if any(name in answer for name in (*COUNTS, "removed", "deleted", "not_found")):
             return answer
         raise unknown_shape(LABEL, response, unsure=True)
 

@@ -24,27 +24,22 @@ from pydantic import Field
 from webhook.client import excerpt
 from webhook.domain.daily_calls import Urgency
 from webhook.domain.event import Kind
-from webhook.domain.outcome import Dead, Done, Park, Retry, Snooze, Undelivered, Unmatched
-from webhook.domain.retry import UNSURE_PAUSE
+from webhook.domain.outcome import Dead, Done, Park, Snooze, Undelivered, Unmatched
 from webhook.settings import Address
 from webhook.trackers import Access, Delivery, SignIn, Tokens, WatchedItem
 from webhook.trackers._base import TrackerSettings, WritesPerSecond
 from webhook.trackers._device_oauth import DeviceOAuth
 from webhook.trackers._json import (
-    JsonObject,
-    as_rows,
     as_text,
-    child,
     expect_object,
     parse_object,
-    unknown_shape,
 )
 from webhook.trackers._refusals import park_as
 from webhook.trackers._scrobbler import Verb, mark_progress, no_match
 from webhook.trackers._sign_in import PastedToken
 from webhook.trackers._viewings import is_since
 from webhook.trackers.mdblist.payloads import LABEL, SURE_IDS, Names, parse_play, scrobble_body, wire_time
-from webhook.trackers.mdblist.sync import Sync
+from webhook.trackers.mdblist.watchlist import MDBListWatchlist
 
 PURPOSE = (
     "Shows what you are watching now, and keeps every viewing with its date. Free, with 1,000 calls a day."
@@ -54,8 +49,6 @@ SETUP: tuple[str, ...] = (
     "Copy your API key, paste it into the field for the token, and sign in. Nothing else is needed.",
     "To sign in by a code instead, make an app of the type Device Code at https://mdblist.com/developer and enter its client id under Settings.",
 )
-PAGE_SIZE = 1000
-MAX_PAGE = 4 * 1024 * 1024
 WATCHED_FROM = 80.0
 """The progress from which a start may mark as watched, so that none is sent."""
 
@@ -78,7 +71,7 @@ def build(settings: Settings, http: httpx.AsyncClient) -> MDBList:
     return MDBList(settings, http)
 
 
-class MDBList(DeviceOAuth, PastedToken, Sync):
+class MDBList(DeviceOAuth, PastedToken, MDBListWatchlist):
     """Scrobbles live; late marks go into the history with their date, a hundred at a time."""
 
     name = "mdblist"
@@ -151,42 +144,13 @@ class MDBList(DeviceOAuth, PastedToken, Sync):
     ) -> AsyncIterator[WatchedItem]:
         """Every play. A row without the id of one is a state, whose date means nothing."""
         seen: set[str | None] = set()
-        async for rows in self.pages(access, since, urgency):
+        asked = {"plays": "all"} | ({} if since is None else {"since": wire_time(since)})
+        async for rows in self.pages(access, "/sync/watched", asked, urgency):
             for row in rows:
                 play = parse_play(row)
                 if play is not None and play.remote_id not in seen and is_since(play.at, since):
                     seen.add(play.remote_id)
                     yield play
-
-    async def pages(
-        self, access: Access, since: datetime | None, urgency: Urgency
-    ) -> AsyncIterator[list[JsonObject]]:
-        """Page after page by cursors; a page may be short, and where no cursor comes it goes on by number."""
-        asked = {"plays": "all", "limit": str(PAGE_SIZE)} | (
-            {} if since is None else {"since": wire_time(since)}
-        )
-        cursors: set[str] = set()
-        place: dict[str, str] = {}
-        offset = 0
-        while True:
-            self.require_call(access, urgency)
-            response = await self.ask(
-                access, "GET", "/sync/watched", params={**asked, **place}, patient=True, most=MAX_PAGE
-            )
-            body = self.accept_object(response)
-            if not any(isinstance(body.get(name), list) for name in ("movies", "episodes")):
-                raise unknown_shape(LABEL, response, unsure=False)
-            yield [*as_rows(body.get("movies")), *as_rows(body.get("episodes"))]
-            paging = child(body, "pagination")
-            cursor = as_text(paging.get("next_cursor"))
-            rows = sum(len(as_rows(body.get(name))) for name in ("movies", "shows", "seasons", "episodes"))
-            offset += rows
-            if cursor is None and not (paging.get("has_more") is True and rows):
-                return
-            if cursor is not None and cursor in cursors:
-                raise Retry(f"{LABEL} sends the same page again and again", after=UNSURE_PAUSE)
-            cursors.add(cursor or "")
-            place = {"offset": str(offset)} if cursor is None else {"cursor": cursor}
 
     # The sign-in
 
