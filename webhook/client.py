@@ -41,14 +41,17 @@ async def call(
     json: Any = None,
     form: Mapping[str, str] | None = None,
     most: int = MAX_ANSWER,
+    shown: str | None = None,
 ) -> httpx.Response:
     """Send a request and read its whole answer, up to `most` bytes; raises Retry if no whole answer came.
 
     Before the connection stands nothing was sent; after that a failure leaves open whether the
-    call was recorded, and the Retry says so (`unsure`).
+    call was recorded, and the Retry says so (`unsure`). `shown` is recorded in place of an address that is a secret.
     """
     content = urlencode(form).encode() if form is not None else None if json is None else orjson.dumps(json)
     request = build_request(http, method, url, headers or {}, params, content)
+    if shown is not None:
+        request.extensions["shown"] = shown
     try:
         response = await http.send(request, stream=True)
         try:
@@ -253,11 +256,11 @@ class Recording(httpx.AsyncBaseTransport):
         if kept is None:
             return await self.pool_of(0).handle_async_request(request)
         pool = self.pool_of(kept.lane)
-        exchange = {"method": request.method, "url": address(request.url), "sent": request_body(request)}
+        exchange = {"method": request.method, "url": shown_address(request), "sent": request_body(request)}
         if request.method not in ("GET", "HEAD"):
             if kept.withhold:
                 kept.exchanges.append({**exchange, "withheld": True})
-                raise DryRunStop(f"would send {request.method} {address(request.url)}")
+                raise DryRunStop(f"would send {request.method} {exchange['url']}")
             async with kept.pace():
                 return await self.exchange(pool, request, exchange, kept)
         return await self.exchange(pool, request, exchange, kept)
@@ -282,6 +285,11 @@ class Recording(httpx.AsyncBaseTransport):
     async def aclose(self) -> None:
         for pool in self.pools.values():
             await pool.aclose()
+
+
+def shown_address(request: httpx.Request) -> str:
+    shown = request.extensions.get("shown")
+    return address(request.url) if shown is None else str(shown)
 
 
 def address(url: httpx.URL) -> str:

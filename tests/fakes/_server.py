@@ -143,6 +143,7 @@ class Fake:
         self.faults = Faults()
         self.calls: list[Call] = []
         self.switches: Any = None  # a dataclass of the fake's own
+        self.home = ""  # where it is served, if a sign-in at it holds its address
         self.inner = Starlette(routes=[*self.controls(), *self.routes()])
 
     def routes(self) -> list[BaseRoute]:

@@ -39,6 +39,7 @@ from tests.fakes.simkl import Simkl as FakeSimkl
 from tests.fakes.trakt import Trakt as FakeTrakt
 from tests.fakes.tvtime import TVTime as FakeTVTime
 from tests.fakes.tvtime import Viewing
+from tests.fakes.webhook_out import WebhookOut as FakeWebhookOut
 from tests.trackers._at_home import FILM_DTO, PILOT_DTO, PLEX_FILM, PLEX_PILOT, PLEX_SHOW, SHOW_DTO
 from webhook.domain.event import Action, Episode, Ids, Item, Movie, Track
 from webhook.trackers import Delivery, Tokens
@@ -114,7 +115,8 @@ class Adapter:
     `fill` puts one viewing of an item of its own into Anna's account for each number, so many hours
     before NOW; `three_pages` of them take three calls of `reads`, which lists them. `dates_itself`: what
     the service is told has the time of the real clock, which is not NOW. `ticks`: the service can be given no
-    date, and each of its marks has the time at which it was made.
+    date, and each of its marks has the time at which it was made. `blind`: the service cannot be asked, so that it has
+    no list, any success says no more than that it came, and what is unsure waits for a person.
     """
 
     fake: Callable[[], Fake]
@@ -124,9 +126,9 @@ class Adapter:
     marks: Callable[[Any], int]
     told: tuple[Told, ...]
     wrong: Item
-    fill: Callable[[Any, Iterable[int]], None]
-    reads: str
-    three_pages: int
+    fill: Callable[[Any, Iterable[int]], None] = lambda fake, hours: None
+    reads: str = ""
+    three_pages: int = 0
     expire: Callable[[Any], Any] | None = None
     many: tuple[Delivery, ...] = ()
     many_route: str = ""
@@ -136,6 +138,7 @@ class Adapter:
     forget: Callable[[Any], Any] = lambda fake: None
     dates_itself: bool = False
     ticks: bool = False
+    blind: bool = False
 
 
 def lastfm_holds(fake: Any, hours: Iterable[int]) -> None:
@@ -211,6 +214,9 @@ def browser_holds(fake: Any, hours: Iterable[int]) -> None:
 TRAKT_APP = {"client_id": "fake-client-id", "client_secret": SecretStr("fake-client-secret")}
 LASTFM_APP = {"api_key": "a" * 32, "secret": SecretStr("b" * 32)}
 EPISODE_MARKS = "POST /sidecar/api2.tozelabs.com/v2/watched_episodes"
+
+
+WEBHOOKS = "POST /api/proxy/webhooks/jellyfin"
 
 
 def adapt_browser(fake: Callable[..., Any], writes: str, reads: str) -> Adapter:
@@ -375,5 +381,16 @@ ADAPTERS: dict[str, Adapter] = {
         three_pages=250,
         ticks=True,
         dates_itself=True,
+    ),
+    "webhook_out": Adapter(
+        fake=lambda: FakeWebhookOut(clock=Clock(NOW)),
+        settings=lambda url: {},
+        tokens=lambda fake: fake.sign_in("anna"),
+        gone=lambda fake: fake.revoke("anna"),
+        forget=lambda fake: fake.user("anna").plays.clear(),
+        marks=lambda fake: len(fake.user("anna").plays),
+        told=(Told(MARK, WEBHOOKS), Told(WATCHED, WEBHOOKS), Told(LATE, WEBHOOKS)),
+        wrong=SONG,
+        blind=True,
     ),
 }

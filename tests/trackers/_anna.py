@@ -17,7 +17,7 @@ from tests.trackers._adapters import ADAPTERS, Adapter
 from webhook import client
 from webhook.client import Recorder, recording
 from webhook.domain.event import Action
-from webhook.domain.outcome import Done, Undelivered
+from webhook.domain.outcome import Dead, Done, Undelivered
 from webhook.trackers import Delivery, WatchedItem, modules
 
 MODULES = modules()
@@ -43,6 +43,11 @@ class Anna:
         return self.server.fake
 
     @property
+    def looked_up(self) -> type[Done | Undelivered]:
+        """The outcome of what may have arrived: found there, or, where nobody can look, a person's to decide."""
+        return Dead if self.adapter.blind else Done
+
+    @property
     def marks(self) -> int:
         return self.adapter.marks(self.fake)
 
@@ -57,6 +62,12 @@ class Anna:
                     return await decided(work(tracker))
 
         return asyncio.run(inside())
+
+    def move(self, server: Server) -> None:
+        """Have her account at another server of the same kind."""
+        self.server, server.fake.home = server, server.url
+        if self.adapter.blind:  # the address is in the sign-in
+            self.access = Access(self.adapter.tokens(server.fake))
 
     def built(self, http: httpx.AsyncClient) -> Any:
         return self.module.build(self.module.Settings(**self.adapter.settings(self.server.url)), http)
@@ -100,4 +111,5 @@ async def decided(work: Awaitable[Any]) -> Any:
 def anna_at(name: str, loopbacks: Mapping[str, Server]) -> Anna:
     adapter, server = ADAPTERS[name], loopbacks[name]
     server.fake = adapter.fake()
+    server.fake.home = server.url
     return Anna(server, adapter, module_of(name), Access(adapter.tokens(server.fake)), Recorder())

@@ -25,7 +25,17 @@ from webhook.storage.db import Database, fresh_ids
 from webhook.storage.json_shapes import RulesJson
 from webhook.storage.rows import fetch_first
 from webhook.storage.tables import AccountRow, account, delivery, person
-from webhook.trackers import Device, DeviceCode, Password, Revokes, SignInFailed, Tokens, TokenSignIn, Tracker
+from webhook.trackers import (
+    Device,
+    DeviceCode,
+    Password,
+    Revokes,
+    SignInFailed,
+    Tokens,
+    TokenSignIn,
+    Tracker,
+)
+from webhook.trackers._sign_in import ReceiverSignIn
 
 T = TypeVar("T")
 ShowCode = Callable[[DeviceCode], None]
@@ -116,6 +126,27 @@ async def connect_token(dependencies: Dependencies, person_id: int, name: str, t
     tracker = get_tracker(dependencies, name)
     tokens = await cast(TokenSignIn, tracker).accept_token(token)
     return await finish_sign_in(dependencies, person_id, tracker, tokens, None)
+
+
+async def connect_receiver(
+    dependencies: Dependencies, person_id: int, name: str, given: Mapping[str, str]
+) -> ConnectResult:
+    """Store a receiver as the owner typed it; a secret that was left empty stays. Raises SignInFailed."""
+    tracker = get_tracker(dependencies, name)
+    stored = await read_stored_sign_in(dependencies, person_id, name)
+    tokens = await cast(ReceiverSignIn, tracker).accept_receiver(given, stored)
+    return await finish_sign_in(dependencies, person_id, tracker, tokens, None)
+
+
+async def read_stored_sign_in(dependencies: Dependencies, person_id: int, name: str) -> Tokens:
+    """What is stored of a person's sign-in; nothing where there is none, or none that can be opened."""
+    mine = and_(account.c.person_id == person_id, account.c.tracker == name)
+    wanted = select(account.c.tokens).where(mine)
+    sealed = await dependencies.database.read(lambda connection: connection.execute(wanted).scalar())
+    try:
+        return dependencies.credentials.open_tokens(sealed)
+    except Snooze:
+        return {}
 
 
 async def finish_sign_in(

@@ -195,8 +195,12 @@ class Dead(Undelivered):
     """The delivery cannot succeed by retrying; a person must look.
 
     `suspect`: its content was refused, so of many in one call a single one may be the cause.
+    `resend`: it may have arrived, and nobody can look; a person who retries it has it sent anew.
     """
 
-    def __init__(self, reason: str, *, answer: str | None = None, suspect: bool = False) -> None:
+    def __init__(
+        self, reason: str, *, answer: str | None = None, suspect: bool = False, resend: bool = False
+    ) -> None:
         super().__init__(reason, answer=answer)
         self.suspect = suspect
+        self.resend = resend

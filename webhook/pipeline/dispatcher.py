@@ -196,7 +196,7 @@ class Dispatcher:
             database=self.database,
             credentials=self.credentials,
             identity=self.identity,
-            breaker=self.breakers[tracker.host],
+            breaker=Breaker() if tracker.many_hosts else self.breakers[tracker.host],
             pace=self.pace_of(lane.account_id, tracker),
             stopping=lambda: self._stopping,
         )

@@ -63,6 +63,8 @@ def on_failure(base: Settlement, decision: Undelivered, row: DeliveryRow, lane: 
             return on_end(replace(base, candidates=decision.candidates or None), DeliveryState.UNMATCHED)
         case Skip():
             return on_end(base, DeliveryState.SKIPPED)
+        case Dead(resend=True):
+            return replace(base, state=DeliveryState.DEAD, outcome="dead", unsure=False, attempts=0)
         case Dead():
             return on_end(base, DeliveryState.DEAD)
     return replace(base, state=DeliveryState.DEAD, outcome="dead")

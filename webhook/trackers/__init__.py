@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     import httpx
 
 Tokens = Mapping[str, Any]
-SignIn = Literal["device", "web", "password", "token", "none"]
+SignIn = Literal["device", "web", "password", "token", "receiver", "none"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -125,6 +125,7 @@ class Tracker(Protocol):
     needs: Mapping[Kind, tuple[str, ...]]  # id namespaces of which the item must have one; empty: none
     writes_per_second: float  # per account; 0 is no pacing
     host: str
+    many_hosts: bool  # each account has an address of its own, so that no account's trouble is another's
     one_mark: bool  # keeps one mark of an item, however often it was watched
     undated: bool  # takes a viewing without a date
     local: bool  # keeps its records in our own database, where nothing is sent over the network

@@ -47,6 +47,7 @@ class BaseTracker:
     actions: ClassVar[Mapping[Action, str]]
     tells: frozenset[Action]
     needs: Mapping[Kind, tuple[str, ...]] = {}  # the service resolves ids and titles itself
+    many_hosts = False
     one_mark = False
     undated = False
     local = False

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import timedelta
+from typing import Protocol
 
 import httpx
 
@@ -16,6 +17,14 @@ from webhook.trackers._base import BaseTracker
 from webhook.trackers._json import JsonObject, as_int, as_text
 
 MAX_POLL_PAUSE = timedelta(seconds=30)
+
+
+class ReceiverSignIn(Protocol):
+    """A tracker of which each account has an address of its own, entered by the owner."""
+
+    async def accept_receiver(self, given: Mapping[str, str], stored: Tokens) -> Tokens:
+        """The receiver as it was typed, with the secrets that are `stored` where none was; raises SignInFailed."""
+        ...
 
 
 class DeviceSignIn(BaseTracker):
