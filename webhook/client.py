@@ -41,17 +41,17 @@ async def call(
     json: Any = None,
     form: Mapping[str, str] | None = None,
     most: int = MAX_ANSWER,
-    shown: str | None = None,
+    public_url: str | None = None,
 ) -> httpx.Response:
     """Send a request and read its whole answer, up to `most` bytes; raises Retry if no whole answer came.
 
     Before the connection stands nothing was sent; after that a failure leaves open whether the
-    call was recorded, and the Retry says so (`unsure`). `shown` is recorded in place of an address that is a secret.
+    call was recorded, and the Retry says so (`unsure`). `public_url` is recorded in place of an address that is a secret.
     """
     content = urlencode(form).encode() if form is not None else None if json is None else orjson.dumps(json)
     request = build_request(http, method, url, headers or {}, params, content)
-    if shown is not None:
-        request.extensions["shown"] = shown
+    if public_url is not None:
+        request.extensions["public_url"] = public_url
     try:
         response = await http.send(request, stream=True)
         try:
@@ -256,7 +256,11 @@ class Recording(httpx.AsyncBaseTransport):
         if kept is None:
             return await self.pool_of(0).handle_async_request(request)
         pool = self.pool_of(kept.lane)
-        exchange = {"method": request.method, "url": shown_address(request), "sent": request_body(request)}
+        exchange = {
+            "method": request.method,
+            "url": address_to_record(request),
+            "sent": request_body(request),
+        }
         if request.method not in ("GET", "HEAD"):
             if kept.withhold:
                 kept.exchanges.append({**exchange, "withheld": True})
@@ -287,9 +291,9 @@ class Recording(httpx.AsyncBaseTransport):
             await pool.aclose()
 
 
-def shown_address(request: httpx.Request) -> str:
-    shown = request.extensions.get("shown")
-    return address(request.url) if shown is None else str(shown)
+def address_to_record(request: httpx.Request) -> str:
+    public_url = request.extensions.get("public_url")
+    return address(request.url) if public_url is None else str(public_url)
 
 
 def address(url: httpx.URL) -> str:

@@ -22,7 +22,7 @@ SPOKEN = frozenset({
     "Mark", "NoBackfill", "NoDate", "NoEdit", "NoMatch", "NoRoom", "Notice", "Ownership", "Parked", "PeopleError", "Problem", "Refusal",
     "Refused", "Retry", "SettingsError", "SignInFailed", "Skip", "Snooze", "TooLarge", "TooMany", "Unavailable",
     "Unmatched", "Unreadable", "UnreadableSecret", "UnverifiedSettings", "Unusable", "Wrong", "NotRedacted", "Setting",
-    "die_of", "found_or", "park_as", "retry_later", "slow_down", "snooze_for", "require_worker", "wrong_answer", "wrong",
+    "die_of", "found_or", "park_as", "retry_later", "slow_down", "snooze_for", "TemplateError", "require_worker", "wrong_answer", "wrong",
 })  # fmt: skip
 """What says its texts to people: outcomes, refusals, errors, and what describes a setting."""
 

@@ -44,6 +44,7 @@ ALL = [
     "simkl",
     "lastfm",
     "listenbrainz",
+    "webhook_out",
     "tmdb",
     "tvdb",
     "plex",

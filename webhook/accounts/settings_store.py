@@ -129,7 +129,7 @@ def setting_groups() -> list[tuple[str, str, type[BaseModel]]]:
             found.append((module.LABEL, f"{name}_", module.Settings))
     for name, module in servers.modules().items():
         found.append((f"Catch-up with {module.LABEL}", f"{name}_", module.Settings))
-    return found
+    return [group for group in found if group[2].model_fields]
 
 
 def complete_settings(given: Environ, database: Database, seal: Seal) -> tuple[Environ, dict[str, str]]:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -64,6 +67,15 @@ def connect(
     anyway: Annotated[
         bool, typer.Option("--anyway", help="Save a media server even if it fails the test.")
     ] = False,
+    receiver: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            exists=True,
+            dir_okay=False,
+            help="JSON with a receiver's address, shape, headers, template, late and receiver_user.",
+        ),
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Connect a media server to listen to, or sign in to a tracker."""
@@ -74,7 +86,11 @@ def connect(
             return
         owner = at.database.ask(lambda connection: person_or_only(connection, whose))
         built = account_book.get_tracker(at, tracker)
+        if receiver is not None and built.sign_in != "receiver":
+            raise Failed("--receiver is for a tracker with an address of one's own, such as webhook_out.")
         signing_in = SIGN_INS.get(built.sign_in)
+        if built.sign_in == "receiver":
+            signing_in = partial(by_receiver, read_receiver_file(receiver))
         if built.sign_in == "none":
             shown = {"tracker": tracker, "person": owner.name, "works": True, "sign_in": "none"}
             say(as_json, shown, f"{built.label} is built in and needs no sign-in.")
@@ -99,6 +115,35 @@ def by_password(at: Desk, tracker: Tracker, owner: PersonRow, as_json: bool) -> 
 def by_token(at: Desk, tracker: Tracker, owner: PersonRow, as_json: bool) -> ConnectResult:
     (token,) = read_input(f"{tracker.label} token: ")
     return at.run(account_book.connect_token(at, owner.id, tracker.name, token))
+
+
+def by_receiver(
+    given: Mapping[str, str] | None, at: Desk, tracker: Tracker, owner: PersonRow, as_json: bool
+) -> ConnectResult:
+    if given is None:
+        from webhook.trackers.webhook_out.receiver import (
+            SHAPE_LABELS,
+        )  # late: a help text needs no HTTP client
+
+        shape, address = read_input(f"Shape ({', '.join(SHAPE_LABELS)}): ", "Address: ")
+        given = {"shape": shape, "address": address}
+    return at.run(account_book.connect_receiver(at, owner.id, tracker.name, given))
+
+
+def read_receiver_file(path: Path | None) -> Mapping[str, str] | None:
+    """A receiver's fields as its form has them; headers and template may be objects. Raises Failed."""
+    if path is None:
+        return None
+    try:
+        fields = json.loads(path.read_bytes())
+        headers = fields.get("headers", "")
+    except (OSError, ValueError, AttributeError) as error:
+        raise Failed(f"{path} is not a JSON object: {error}") from error
+    if isinstance(headers, dict):
+        fields["headers"] = "\n".join(f"{name}: {value}" for name, value in headers.items())
+    if not isinstance(fields.get("template", ""), str):
+        fields["template"] = json.dumps(fields["template"], indent=2)
+    return {name: str(value) for name, value in fields.items()}
 
 
 SigningIn = Callable[[Desk, Tracker, PersonRow, bool], ConnectResult]

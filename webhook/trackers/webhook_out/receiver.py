@@ -61,7 +61,7 @@ class Receiver:
         return httpx.URL(self.url).netloc.decode()
 
     @property
-    def shown(self) -> str:
+    def public_url(self) -> str:
         """The address without its path, in which the token stands."""
         return f"{httpx.URL(self.url).scheme}://{self.host}/…"
 
@@ -106,7 +106,7 @@ def make_receiver(given: Mapping[str, str], stored: Tokens) -> Tokens:
     if shape not in SHAPE_LABELS:
         raise SignInFailed(f"there is no shape called {shape[:40]}; there is {', '.join(SHAPE_LABELS)}")
     if late not in LATE_LABELS:
-        raise SignInFailed(f"late plays are sent {', '.join(LATE_LABELS)}, and not {late[:40]}")
+        raise SignInFailed(f"late is one of {', '.join(LATE_LABELS)}, not {late[:40]}")
     user = given.get("receiver_user", "").strip()
     if len(user) > MAX_USER or not (user.isprintable() or not user):
         raise SignInFailed(f"the user name must be text of at most {MAX_USER} characters")
@@ -115,14 +115,14 @@ def make_receiver(given: Mapping[str, str], stored: Tokens) -> Tokens:
     return {
         "url": url,
         "shape": shape,
-        "headers": read_headers(given.get("headers", "")) or kept_headers(given, stored, url),
+        "headers": read_headers(given.get("headers", "")) or headers_to_keep(given, stored, url),
         "template": read_template(template) if shape == OWN else "",
         "late": late,
         "user": user,
     }
 
 
-def kept_headers(given: Mapping[str, str], stored: Tokens, url: str) -> Mapping[str, str]:
+def headers_to_keep(given: Mapping[str, str], stored: Tokens, url: str) -> Mapping[str, str]:
     """The headers that are stored, unless they are removed; another machine never gets them."""
     if "remove_headers" in given or not stored:
         return {}

@@ -32,14 +32,14 @@ GENERIC_IDS = ("tvdb", "tmdb", "imdb", "trakt", "simkl", "anidb", "mal")
 SERVER = {"ServerName": "Watchmark", "ServerId": "watchmark"}
 
 
-def nested(delivery: Delivery, user: str | None) -> JsonObject:
+def nested_body(delivery: Delivery, user: str | None) -> JsonObject:
     item, shown = delivery.item, position(delivery, MAX_UNWATCHED)
     show = item if isinstance(item, Episode) else None
-    season, number = place_of(item)
+    season, number = season_and_number(item)
     show_ids = None if show is None else jellyfin_ids(show.show_ids)
-    return known(
+    return drop_unknown(
         Event="Play" if delivery.action is Action.START else "Stop",
-        Item=known(
+        Item=drop_unknown(
             Type=type_of(item),
             Name=title_of(item),
             SeriesName=show and show.show,
@@ -51,19 +51,21 @@ def nested(delivery: Delivery, user: str | None) -> JsonObject:
             SeriesProviderIds=show_ids,
             UserData={"Played": delivery.mark},
         ),
-        Series=show and known(Type="Series", Name=show.show, ProviderIds=show_ids),
+        Series=show and drop_unknown(Type="Series", Name=show.show, ProviderIds=show_ids),
         User=user and {"Name": user},
-        Session=known(Id=f"wm-{delivery.id}", PlayState=known(PositionTicks=ticks(shown), IsPaused=False)),
+        Session=drop_unknown(
+            Id=f"wm-{delivery.id}", PlayState=drop_unknown(PositionTicks=ticks(shown), IsPaused=False)
+        ),
         **SERVER,
     )
 
 
-def flat(delivery: Delivery, user: str | None) -> JsonObject:
+def flat_body(delivery: Delivery, user: str | None) -> JsonObject:
     item, at = delivery.item, viewing_date(delivery)
     show = item if isinstance(item, Episode) else None
-    season, number = place_of(item)
+    season, number = season_and_number(item)
     ids = {f"Provider_{name.lower()}": value for name, value in jellyfin_ids(own_ids(item)).items()}
-    return known(
+    return drop_unknown(
         NotificationType="PlaybackStart" if delivery.action is Action.START else "PlaybackStop",
         UtcTimestamp=at and seven_digits(at),
         NotificationUsername=user,
@@ -82,11 +84,11 @@ def flat(delivery: Delivery, user: str | None) -> JsonObject:
     )
 
 
-def generic(delivery: Delivery, user: str | None) -> JsonObject:
+def generic_body(delivery: Delivery, user: str | None) -> JsonObject:
     item, at = delivery.item, viewing_date(delivery)
     show = item if isinstance(item, Episode) else None
-    season, number = place_of(item)
-    return known(
+    season, number = season_and_number(item)
+    return drop_unknown(
         action=action_of(delivery),
         kind=item.kind.value,
         user=user,
@@ -100,15 +102,15 @@ def generic(delivery: Delivery, user: str | None) -> JsonObject:
         position_ms=position(delivery),
         duration_ms=delivery.duration_ms or None,
         completed=None if delivery.mark or delivery.action is Action.START else False,
-        at=at and iso(at),
+        at=at and rfc3339(at),
         server="Watchmark",
     )
 
 
 SHAPES: Mapping[str, Callable[[Delivery, str | None], JsonObject]] = {
-    "nested": nested,
-    "flat": flat,
-    "generic": generic,
+    "nested": nested_body,
+    "flat": flat_body,
+    "generic": generic_body,
 }
 DATED = frozenset({"flat", "generic"})
 """The shapes that carry the date of a viewing."""
@@ -131,7 +133,7 @@ def template_values(delivery: Delivery, user: str | None) -> dict[str, Any]:
     item, at = delivery.item, viewing_date(delivery)
     show = item if isinstance(item, Episode) else None
     show_ids = Ids() if show is None else show.show_ids
-    season, number = place_of(item)
+    season, number = season_and_number(item)
     spaces = ("imdb", "tmdb", "tvdb")
     return {
         "event": action_of(delivery),
@@ -145,7 +147,7 @@ def template_values(delivery: Delivery, user: str | None) -> dict[str, Any]:
         **{f"show_{space}": getattr(show_ids, space) or None for space in spaces},
         "user": user,
         "watched": delivery.mark,
-        "date": at and iso(at),
+        "date": at and rfc3339(at),
         "timestamp": at and int(at.timestamp()),
         "progress": 100.0 if delivery.mark else delivery.progress,
         "position_ms": position(delivery),
@@ -194,7 +196,7 @@ def type_of(item: Item) -> str:
     return "Movie" if isinstance(item, Movie) else "Episode"
 
 
-def place_of(item: Item) -> tuple[int | None, int | None]:
+def season_and_number(item: Item) -> tuple[int | None, int | None]:
     """The season and number of an episode in the common order; numbers of another order are not said."""
     if isinstance(item, Episode) and item.numbering == "aired":
         return item.season, item.number
@@ -213,7 +215,7 @@ def ticks(milliseconds: int | None) -> int | None:
     return None if milliseconds is None else milliseconds * TICKS
 
 
-def iso(at: datetime) -> str:
+def rfc3339(at: datetime) -> str:
     return at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
@@ -222,5 +224,5 @@ def seven_digits(at: datetime) -> str:
     return at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%f0Z")
 
 
-def known(**given: Any) -> JsonObject:
+def drop_unknown(**given: Any) -> JsonObject:
     return {name: value for name, value in given.items() if value is not None}

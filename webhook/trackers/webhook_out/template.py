@@ -34,25 +34,21 @@ def parse_template(text: str, known: Collection[str]) -> Any:
         raise TemplateError(f"The template is longer than {MAX_TEMPLATE} characters.")
     for number, line in enumerate(text.splitlines(), 1):
         for name in re.findall(r"\{\{(.*?)\}\}", line):
-            if name.strip() not in known:
-                raise TemplateError(
-                    f"Line {number} of the template: there is no value called {name.strip()[:40]}."
-                )
+            if (wanted := name.strip()) not in known:
+                raise TemplateError(f"Line {number} of the template: there is no value called {wanted[:40]}.")
     try:
         parsed = json.loads(PARTS.sub(quote_name, text), parse_constant=refuse_constant)
+    except json.JSONDecodeError as error:
+        raise TemplateError(
+            f"Line {error.lineno} of the template is not valid JSON, from character {error.colno} on."
+        ) from error
     except (ValueError, RecursionError) as error:
-        fault, why = fault_of(error)
-        raise TemplateError(f"Line {fault} of the template is not valid JSON: {why}.") from error
+        raise TemplateError(
+            "The template is not valid JSON: a number is too large, or it is too deep."
+        ) from error
     if not isinstance(parsed, dict | list):
         raise TemplateError("Line 1 of the template: it must be an object or a list.")
     return parsed
-
-
-def fault_of(error: Exception) -> tuple[int, str]:
-    """The line at fault, and what is wrong with it."""
-    if isinstance(error, json.JSONDecodeError):
-        return error.lineno, error.msg
-    return 1, "it is too deep, or holds what is no value"
 
 
 def quote_name(match: re.Match[str]) -> str:

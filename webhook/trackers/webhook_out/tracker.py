@@ -31,7 +31,7 @@ from webhook.trackers.webhook_out.receiver import Receiver, conceal, make_receiv
 from webhook.trackers.webhook_out.sample import TEST
 from webhook.trackers.webhook_out.shapes import NEED_IDS, has_usable_id
 
-LABEL = "Webhook"
+LABEL = "Outgoing webhook"
 PURPOSE = "Tells another receiver, such as Yamtrack, Ryot, Movary or another Watchmark, what you watch as you watch it."
 SETUP: tuple[str, ...] = (
     "Copy the address for webhooks from the other program, with the token in it.",
@@ -45,7 +45,7 @@ IN_DOUBT = (
     "It was sent once, and no clear answer came. A webhook cannot be asked whether it arrived: look there, and retry if "
     "it is missing"
 )
-NO_DATE = "it is late, and this shape has no date: the receiver would count it as watched now"
+WITHOUT_DATE = "it is late, and this shape has no date: the receiver would count it as watched now"
 NOT_LATE = "it is late, and late plays are switched off for this receiver"
 NO_ID = "this shape names films and episodes by their ids, and none is known of this one"
 PAGE = re.compile(rb"\s*<(!doctype|html)", re.IGNORECASE)
@@ -103,7 +103,7 @@ class WebhookOut(BaseTracker):
         headers = {**self.headers({}), **receiver.headers}
         body = receiver.body(delivery)
         return await call(
-            self.http, LABEL, "POST", receiver.url, headers=headers, json=body, shown=receiver.shown
+            self.http, LABEL, "POST", receiver.url, headers=headers, json=body, public_url=receiver.public_url
         )
 
     def refuse_of(self, receiver: Receiver, response: httpx.Response) -> Undelivered:
@@ -142,6 +142,6 @@ def check_sendable(delivery: Delivery, receiver: Receiver) -> None:
     """Raise Skip where it would be dated wrongly, Unmatched where the shape could not say what it is."""
     require_date(delivery, LABEL)
     if delivery.late and not receiver.takes_late:
-        raise Skip(NOT_LATE if receiver.late == "never" else NO_DATE)
+        raise Skip(NOT_LATE if receiver.late == "never" else WITHOUT_DATE)
     if receiver.shape in NEED_IDS and not has_usable_id(delivery.item):
         raise Unmatched(NO_ID)

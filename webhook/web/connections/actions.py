@@ -205,8 +205,10 @@ async def begin_sign_in(service: Service, person_id: int, one: ServiceInfo) -> S
         raise Problem(409, f"{sentence(str(error))} Nothing was changed.") from error
 
 
-async def sign_in(service: Service, person_id: int, one: ServiceInfo, given: Mapping[str, str]) -> SignedIn:
-    """Sign in by name and password, or by a token, as the tracker requires; raises Problem."""
+async def sign_in(
+    service: Service, visitor: Visitor, person_id: int, one: ServiceInfo, given: Mapping[str, str]
+) -> SignedIn:
+    """Sign in by name and password, a token or an address, as the tracker requires; raises Problem."""
     try:
         tracker = accounts.get_tracker(service, one.name)
         if tracker.sign_in == "password":
@@ -217,9 +219,14 @@ async def sign_in(service: Service, person_id: int, one: ServiceInfo, given: Map
             token = given.get("token", "")
             _require(token, "Enter the token.")
             done = await accounts.connect_token(service, person_id, one.name, token)
+        elif tracker.sign_in == "receiver":
+            require_owner(visitor)
+            done = await accounts.connect_receiver(service, person_id, one.name, given)
         else:
             raise Problem(409, f"{tracker.label} is built in and needs no sign-in.")
     except (AccountError, SignInFailed) as error:
+        if "address" in given:
+            raise Problem(422, f"{sentence(str(error))} Nothing was changed.") from error
         raise Problem(422, f"{sentence(str(error))} You are not signed in.") from error
     verdict = done.verdict
 
@@ -228,6 +235,12 @@ async def sign_in(service: Service, person_id: int, one: ServiceInfo, given: Map
 
     await service.database.run(store)
     return {"account": done.account_id, "works": verdict.works, "says": verdict_sentence(verdict)}
+
+
+def require_owner(visitor: Visitor) -> None:
+    """Raise Problem unless it is the owner, who alone says which addresses are called from inside the network."""
+    if not visitor.is_admin:
+        raise Problem(403, "Only the owner can enter the address of a receiver.")
 
 
 def _require(given: object, otherwise: str) -> None:

@@ -100,8 +100,9 @@ async def connect_account(call: Call[SignInRequest, None]) -> Connected:
     service, body = call.service, call.body
     one = catalog.find_service(call.visitor, body.tracker)
     person_id, _ = await connections.resolve_person(service, call.visitor, body.person)
-    if states.sign_in_of(service, one) in ("password", "token"):
-        return {**await connections.sign_in(service, person_id, one, body.texts()), "sign_in": None}
+    if states.sign_in_of(service, one) in ("password", "token", "receiver"):
+        made_at = await connections.sign_in(service, call.visitor, person_id, one, body.texts())
+        return {**made_at, "sign_in": None}
     made = await connections.begin_sign_in(service, person_id, one)
     shown = await call.read(lambda connection: connections.describe_sign_in(connection, made))
     return {"account": None, "works": None, "says": None, "sign_in": shown}

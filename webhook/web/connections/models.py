@@ -15,6 +15,8 @@ from webhook.queries.reception import ReceptionJson
 from webhook.storage.json_fields import Id, Time
 from webhook.storage.json_shapes import RulesJson
 from webhook.trackers import SignIn as SignInMethod
+from webhook.trackers.webhook_out.receiver import LATE_LABELS, SHAPE_LABELS
+from webhook.trackers.webhook_out.template import MAX_TEMPLATE
 from webhook.web.activity.models import TrackerName
 from webhook.web.connections.catalog import STATES, ServiceKind, services
 from webhook.web.http.models import Body, DescribedBy, Expect, FilterLists, OneOf, check_text
@@ -26,6 +28,12 @@ GivenText = Annotated[
     Field(max_length=MAX_SETTING_LENGTH),
     AfterValidator(check_text),
     Expect(f"text of at most {MAX_SETTING_LENGTH} characters"),
+]
+LongText = Annotated[
+    str,
+    Field(max_length=MAX_TEMPLATE),
+    AfterValidator(check_text),
+    Expect(f"text of at most {MAX_TEMPLATE} characters"),
 ]
 ServiceName = Annotated[str, OneOf(services)]
 ServiceState = Annotated[str, OneOf(lambda: STATES)]
@@ -159,6 +167,20 @@ class SignInRequest(Body):
     username: GivenText | None = None
     password: GivenText | None = Field(None, description="Used once, and not kept.")
     token: GivenText | None = None
+    address: GivenText | None = Field(
+        None, description="The address of a receiver; the stored one if omitted."
+    )
+    shape: Annotated[str, OneOf(lambda: SHAPE_LABELS)] | None = Field(
+        None, description="The body a receiver gets."
+    )
+    headers: GivenText | None = Field(
+        None, description="The headers of a receiver, one Name: value a line; the stored ones if omitted."
+    )
+    template: LongText | None = Field(None, description="A receiver's own body, with {{names}} in it.")
+    late: Annotated[str, OneOf(lambda: LATE_LABELS)] | None = Field(
+        None, description="The late plays that a receiver gets."
+    )
+    receiver_user: GivenText | None = Field(None, description="The user name that a receiver gets.")
 
     def texts(self) -> Mapping[str, str]:
         return self.model_dump(exclude_none=True)

@@ -23,7 +23,7 @@ from webhook.texts import texts
 from webhook.web import actions as changes
 from webhook.web import visible
 from webhook.web.connections import actions as connections
-from webhook.web.connections import catalog, states, testing
+from webhook.web.connections import catalog, receiver_view, states, testing
 from webhook.web.connections.actions import UnverifiedSettings
 from webhook.web.connections.catalog import KIND_WORDS, NOT_USED, ServiceInfo
 from webhook.web.connections.form_errors import FormError
@@ -152,7 +152,12 @@ class Connections(Once):
             }
 
         can = () if tracker is None else list_switches(tracker)
+        receiver = None
+        if tracker is not None and tracker.sign_in == "receiver" and visitor.is_admin:
+            typed = refused.typed if refused.form == "sign-in" else {}
+            receiver = await receiver_view.describe_receiver(self.service, visitor, one, typed)
         more = {
+            "receiver": receiver,
             "refused": refused,
             "in_setup": is_in_setup(request),
             "found": found,
@@ -244,7 +249,11 @@ class Connections(Once):
         if states.sign_in_of(self.service, one) in ("device", "web"):
             await connections.begin_sign_in(self.service, person_id, one)
             return page_of(request, one)
-        await connections.sign_in(self.service, person_id, one, fields)
+        if "preview" in fields:
+            connections.require_owner(visitor)
+            receiver_view.check_preview(fields)
+            raise Problem(409, receiver_view.PREVIEW)
+        await connections.sign_in(self.service, visitor, person_id, one, fields)
         return page_of(request, one, "connected")
 
     async def server(self, request: Request, visitor: Visitor, fields: Mapping[str, str]) -> str:
