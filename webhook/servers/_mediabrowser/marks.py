@@ -51,16 +51,28 @@ class UserMarks:
                 self.until = max(self.until, self.played[key])
 
     def learn_ratings(self, rows: Iterable[JsonRow]) -> None:
-        found = ((item_key(row), rating_of(row)) for row in rows)
-        self.ratings = {key: rating for key, rating in found if key is not None and rating is not None}
+        for row in rows:
+            key, rating = item_key(row), rating_of(row)
+            if key is not None and rating is not None:
+                self.ratings[key] = rating
+            elif key is not None:
+                self.ratings.pop(key, None)
+
+    def forget_ratings(self, there: Collection[str]) -> None:
+        """Forget the ratings of what is not among these keys."""
+        self.ratings = {key: rating for key, rating in self.ratings.items() if key in there}
+
+    def is_news(self, row: JsonRow) -> bool:
+        """True if an item that is played has another mark, date or rating than is known."""
+        key = item_key(row) or ""
+        return self.played.get(key) != played_ms(row) or self.ratings.get(key) != rating_of(row)
 
     def find_marks(self, rows: Iterable[JsonRow]) -> list[JsonRow]:
         """The items that are played now and were not; one that was played again was heard, or is caught up with."""
         return [row for row in rows if is_played(row) and item_key(row) not in self.played]
 
-    def find_unmarks(self, rows: Iterable[JsonRow]) -> list[str]:
-        """The keys of what was played and is not in the whole list of what is."""
-        there = {item_key(row) for row in rows}
+    def find_unmarks(self, there: Collection[str]) -> list[str]:
+        """The keys of what was played and is not among those of all that is."""
         return [key for key in self.played if key not in there]
 
     def find_ratings(self, rows: Iterable[JsonRow]) -> list[JsonRow]:

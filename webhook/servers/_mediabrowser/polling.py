@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import Any, Protocol
@@ -139,10 +139,10 @@ class MarksPoller:
 
     async def learn(self, user: JsonRow, marks: UserMarks) -> None:
         """What a user is looked at first with is from before: it is imported, not said."""
-        rows = await self.read_whole(user, PLAYED)
-        marks.learn(rows)
-        marks.learn_ratings(rows)
-        marks.favourites = keys_of(await self.read_whole(user, FAVOURITES))
+        async for page in self.read_whole(user, PLAYED):
+            marks.learn(page)
+            marks.learn_ratings(page)
+        marks.favourites = keys_of(await self.read_favourites(user))
 
     async def read_newest(self, user: JsonRow, marks: UserMarks) -> bool:
         """Read what was marked since the last time; False where the server gives no order to go by."""
@@ -158,35 +158,43 @@ class MarksPoller:
                 break
         return True
 
-    async def read_whole(self, user: JsonRow, wanted: Mapping[str, str]) -> list[JsonRow]:
-        """All of a user's items of a kind; raises Retry where the list is not complete."""
-        found: list[JsonRow] = []
-        total = 1
-        while len(found) < total:
+    async def read_whole(self, user: JsonRow, wanted: Mapping[str, str]) -> AsyncIterator[list[JsonRow]]:
+        """All of a user's items of a kind, page by page; raises Retry where the list is not complete."""
+        start, total = 0, 1
+        while start < total:
             page, total = await self.server.marks_page(
-                user["Id"], {**wanted, **STABLE}, len(found), WHOLE_PAGE_SIZE
+                user["Id"], {**wanted, **STABLE}, start, WHOLE_PAGE_SIZE
             )
-            if not page and len(found) < total:
-                raise Retry(f"the server listed {len(found)} of {total} items")
-            found += page
-        return found
+            if not page and start < total:
+                raise Retry(f"the server listed {start} of {total} items")
+            start += len(page)
+            yield page
+
+    async def read_favourites(self, user: JsonRow) -> list[JsonRow]:
+        return [row async for page in self.read_whole(user, FAVOURITES) for row in page]
 
     async def compare_whole(self, user: JsonRow, marks: UserMarks) -> None:
-        """Compare all that is marked with what is known: what was missed, and what was taken back."""
-        rows = await self.read_whole(user, PLAYED)
-        await self.say_marks(user, marks, rows)
-        await self.say_ratings(user, marks, rows)
-        unmarked = await self.look_up_unmarks(user, marks, rows)
+        """Compare all that is marked with what is known: what was missed, and what was taken back.
+
+        Of a large library nothing is held but what is new, and the keys of the rest.
+        """
+        news: list[JsonRow] = []
+        there: set[str] = set()
+        async for page in self.read_whole(user, PLAYED):
+            news += [row for row in page if marks.is_news(row)]
+            there.update(keys_of(page))
+        await self.say_marks(user, marks, news)
+        await self.say_ratings(user, marks, news)
+        marks.forget_ratings(there)
+        unmarked = await self.look_up_unmarks(user, marks, there)
         await self.say(user, Action.UNWATCHED, unmarked)
         for row in unmarked:
             marks.played.pop(str(item_key(row)), None)
         await self.compare_favourites(user, marks)
 
-    async def look_up_unmarks(
-        self, user: JsonRow, marks: UserMarks, rows: Sequence[JsonRow]
-    ) -> list[JsonRow]:
+    async def look_up_unmarks(self, user: JsonRow, marks: UserMarks, whole: Collection[str]) -> list[JsonRow]:
         """What is no longer played, each item looked up by itself; what is gone or begun anew is forgotten."""
-        gone = marks.find_unmarks(rows)
+        gone = marks.find_unmarks(whole)
         there = await self.find_items(user, gone)
         found = []
         for key in gone:
@@ -200,7 +208,7 @@ class MarksPoller:
         return found
 
     async def compare_favourites(self, user: JsonRow, marks: UserMarks) -> None:
-        rows = await self.read_whole(user, FAVOURITES)
+        rows = await self.read_favourites(user)
         known = set(marks.favourites)
         await self.say(user, Action.FAVOURITE, [row for row in rows if item_key(row) not in known])
         left = await self.find_items(user, find_leavers(marks.favourites, rows))

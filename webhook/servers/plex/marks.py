@@ -6,7 +6,7 @@ watched has no date. What a person's own token shows are that person's marks.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any
@@ -50,7 +50,7 @@ class Known:
     def learn_view(self, row: Json) -> None:
         key = values.text(row.get("ratingKey"))
         if key is not None:
-            self.counts[key] = values.ordinal(row.get("viewCount")) or 1
+            self.counts[key] = count(row)
             self.viewed_until = max(self.viewed_until, second_of(row, "lastViewedAt") or 0)
 
     def learn_rating(self, row: Json) -> None:
@@ -76,9 +76,14 @@ class Known:
             and rating != self.ratings.get(values.text(row.get("ratingKey")) or "")
         ]
 
-    def find_unmarks(self, whole: Iterable[Json]) -> list[str]:
-        """The keys of the items that are known as watched and are not in the whole list of those that are."""
-        there = {values.text(row.get("ratingKey")) for row in whole}
+    def is_news(self, row: Json) -> bool:
+        """True if an item that is watched has another count, rating or a newer date than is known."""
+        is_newer = (second_of(row, "lastViewedAt") or 0) > self.viewed_until
+        rating = self.ratings.get(values.text(row.get("ratingKey")) or "")
+        return is_newer or rating != values.rating(row.get("userRating")) or self.count_of(row) != count(row)
+
+    def find_unmarks(self, there: Collection[str]) -> list[str]:
+        """The keys of the items that are known as watched and are not among those of all that are."""
         return [key for key in self.counts if key not in there]
 
     def find_unrates(self, whole: Iterable[Json]) -> list[Json]:
@@ -92,6 +97,11 @@ class Known:
     def forget(self, key: str) -> None:
         self.counts.pop(key, None)
         self.ratings.pop(key, None)
+
+
+def count(row: Json) -> int:
+    """How often an item that is watched was."""
+    return values.ordinal(row.get("viewCount")) or 1
 
 
 def second_of(row: Json, name: str) -> int | None:

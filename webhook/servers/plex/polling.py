@@ -118,29 +118,26 @@ class Poller:
     async def learn(self, section: Section) -> Known:
         """What a library is marked with when it is looked at first: all that is from before, and is imported."""
         known = Known()
-        known.learn(await self.read_whole(section))
+        async for page in self.read_whole(section):
+            known.learn(page)
         for kind in RATED_TYPES[section.kind]:
             page, _ = await self.api.section_page(section.key, kind, PAGE_SIZE, sort=f"{RATED}:desc")
             for row in page:
                 known.learn_rating(row)
         return known
 
-    async def read_whole(self, section: Section) -> list[Json]:
-        """Everything in a library that is watched; raises Retry where the list is not complete."""
-        found: list[Json] = []
+    async def read_whole(self, section: Section) -> AsyncIterator[list[Json]]:
+        """Everything in a library that is watched, page by page; raises Retry where the list is not complete."""
         for kind in TYPES_OF_SECTIONS[section.kind]:
-            start, total = 0, None
-            while total is None or start < total:
+            start, total = 0, 1
+            while start < total:
                 page, total = await self.api.section_page(
                     section.key, kind, WHOLE_PAGE_SIZE, start=start, watched=True
                 )
                 if not page and start < total:
                     raise Retry(f"Plex listed {start} of {total} items")
-                found += page
                 start += len(page)
-                if not page:
-                    break
-        return [row for row in found if values.ordinal(row.get("viewCount"))]
+                yield [row for row in page if values.ordinal(row.get("viewCount"))]
 
     async def read_newest(self, section: Section, known: Known) -> bool:
         """Read what was marked since the last time; False where the server gives no order to go by."""
@@ -172,18 +169,25 @@ class Poller:
         await self.say_ratings(section, known, rated)
 
     async def compare_whole(self, section: Section, known: Known) -> None:
-        """Compare all that is watched with what is known: marks that were missed, and those that were taken back."""
-        whole = await self.read_whole(section)
-        marked = known.find_marks(whole)
+        """Compare all that is watched with what is known: marks that were missed, and those that were taken back.
+
+        Of a large library nothing is held but what is new, and the keys of the rest.
+        """
+        news: list[Json] = []
+        there: set[str] = set()
+        async for page in self.read_whole(section):
+            news += [row for row in page if known.is_news(row)]
+            there.update(str(row.get("ratingKey")) for row in page)
+        marked = known.find_marks(news)
         await self.say_marks(section, await self.describe(marked))
-        await self.say_ratings(section, known, await self.describe(known.find_ratings(whole)))
-        unrated = known.find_unrates(whole)
+        await self.say_ratings(section, known, await self.describe(known.find_ratings(news)))
+        unrated = known.find_unrates(news)
         for row in await self.describe(unrated):
             await self.say(section, Action.UNRATE, row, None)
         for row in unrated:
             known.ratings.pop(str(row["ratingKey"]), None)
-        await self.take_back(section, known, known.find_unmarks(whole))
-        known.learn(whole)
+        await self.take_back(section, known, known.find_unmarks(there))
+        known.learn(news)
 
     async def take_back(self, section: Section, known: Known, gone: Sequence[str]) -> None:
         """Say of items that they are no longer watched, each looked up by itself, and how many are at once."""
