@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import cast
@@ -248,7 +249,11 @@ async def open_access(context: LaneContext) -> AccountAccess:
 
 async def identify(context: LaneContext, delivery: Delivery) -> Delivery | Undelivered:
     """The delivery with the ids its tracker needs, or why there are none."""
-    needs = context.tracker.needs.get(delivery.item.kind, ())
+    kind = delivery.item.kind
+    needs, wants = (ids.get(kind, ()) for ids in (context.tracker.needs, context.tracker.wants))
+    if wants and not delivery.late:
+        with suppress(Undelivered):
+            return replace(delivery, item=await context.identity.resolve(delivery.item, wants))
     try:
         return replace(delivery, item=await context.identity.resolve(delivery.item, needs))
     except Undelivered as decision:

@@ -123,6 +123,7 @@ class Tracker(Protocol):
     kinds: frozenset[Kind]
     tells: frozenset[Action]  # the actions it takes
     needs: Mapping[Kind, tuple[str, ...]]  # id namespaces of which the item must have one; empty: none
+    wants: Mapping[Kind, tuple[str, ...]]  # ids that help to show what is on, and that it does without
     writes_per_second: float  # per account; 0 is no pacing
     host: str
     many_hosts: bool  # each account has an address of its own, so that no account's trouble is another's

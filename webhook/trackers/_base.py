@@ -48,6 +48,7 @@ class BaseTracker:
     tells: frozenset[Action]
     needs: Mapping[Kind, tuple[str, ...]] = {}  # the service resolves ids and titles itself
     many_hosts = False
+    wants: Mapping[Kind, tuple[str, ...]] = {}
     one_mark = False
     undated = False
     local = False
@@ -156,11 +157,8 @@ class BaseTracker:
         """The outcome of an answer that is no success."""
         status, code = response.status_code, self.error_code(response)
         if code is not None and (code in self.errors or status < 500):
-            verdict, words, rule = (
-                f"error {code}",
-                "it refused the call",
-                self.errors.get(code, refuse_content),
-            )
+            verdict, words = f"error {code}", "it refused the call"
+            rule = self.errors.get(code, refuse_content)
         elif known := self.statuses.get(status) or DEFAULT_RULES.get(status):
             verdict, words, rule = str(status), self.error_words(response), known
         else:

@@ -228,6 +228,25 @@ def test_what_has_no_id_that_the_service_surely_knows_is_never_sent(delivery: De
     assert at.sent == []
 
 
+@pytest.mark.parametrize(
+    ("delivery", "outcome", "routes"),
+    [
+        (START, "skip", []),
+        (PAUSE, "skip", []),
+        (MARK, "done", ["POST /sync/watched?report_added=true"]),
+        (LATE, "done", ["POST /sync/watched?report_added=true"]),
+    ],
+    ids=case_id,
+)
+def test_an_episode_of_an_unknown_show_is_marked_by_its_own_id_and_not_shown(
+    delivery: Delivery, outcome: str, routes: list[str]
+) -> None:
+    at = wire({"POST /sync/watched": answer(200, {"updated": {"episodes": 1}})})
+
+    assert describe(at.send(replace(delivery, item=replace(PLACED, show_ids=Ids())))) == outcome
+    assert at.requests("POST") == routes
+
+
 def test_an_id_of_the_tvdb_is_enough_where_the_setting_says_so() -> None:
     item = replace(PLACED, ids=Ids(tvdb=349232), show_ids=Ids(tvdb=81189))
 

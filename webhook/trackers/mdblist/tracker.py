@@ -24,7 +24,7 @@ from pydantic import Field
 from webhook.client import excerpt
 from webhook.domain.daily_calls import Urgency
 from webhook.domain.event import Kind
-from webhook.domain.outcome import Dead, Done, Park, Snooze, Undelivered, Unmatched
+from webhook.domain.outcome import Dead, Done, Park, Skip, Snooze, Undelivered, Unmatched
 from webhook.settings import Address
 from webhook.trackers import Access, Delivery, SignIn, Tokens, WatchedItem
 from webhook.trackers._base import TrackerSettings, WritesPerSecond
@@ -90,6 +90,7 @@ class MDBList(DeviceOAuth, PastedToken, MDBListWatchlist):
         self.sign_in: SignIn = "device" if settings.client_id else "token"
         self.names = Names(settings.show_ids)
         shows = tuple(f"show.{name}" for name in self.names.show_needs)
+        self.wants = {Kind.EPISODE: shows}
         self.needs = {Kind.MOVIE: SURE_IDS, Kind.SHOW: self.names.show_needs, Kind.EPISODE: (*shows, "tmdb")}
 
     # What is on now
@@ -107,12 +108,12 @@ class MDBList(DeviceOAuth, PastedToken, MDBListWatchlist):
     async def scrobble(
         self, verb: Verb, wanted: str, delivery: Delivery, progress: float, access: Access
     ) -> Done:
-        forms = self.forms(delivery)
+        items = [item for form in self.forms(delivery) if (item := scrobble_body(form)) is not None]
         if not delivery.mark:
             self.require_call(access, Urgency.SHOWING)
-        for form in forms:
-            if (item := scrobble_body(form)) is None:
-                continue
+            if not items:
+                raise Skip(f"{LABEL} shows an episode by its show only, of which no id is known")
+        for item in items:
             response = await self.ask(
                 access, "POST", f"/scrobble/{verb}", json={**item, "progress": progress}
             )
