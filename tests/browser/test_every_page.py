@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from playwright.sync_api import Browser, Page, expect
-from sqlalchemy import Connection
+from sqlalchemy import Connection, select
 
 from tests.browser.conftest import DESKTOP, PASSWORD, PHONE, at, opened, sign_in
 from tests.evening import film, plex
@@ -21,9 +21,12 @@ from tests.running import Process, eventually, started
 from webhook import lookups, servers, trackers
 from webhook.domain.event import Episode, Ids, Movie, Show
 from webhook.domain.play import Play, State
-from webhook.history import library, shows
+from webhook.domain.watchlist import WantedItem
+from webhook.history import library, shows, watchlist_reads
+from webhook.history.watchlist import Watchlist
 from webhook.lookups import ListedEpisode
 from webhook.people import identities, passwords, people
+from webhook.storage.tables import account
 from webhook.transfer import merge
 from webhook.transfer.records import Viewing
 
@@ -59,7 +62,7 @@ EVERY = (
     "/history", "/history/add", "/history/add?kind=episode", "/history/add?kind=episode&q=tide",
     "/history/add?kind=episode&picked=1&show=Tidewater&show_ids.tvdb=77", "/history?text=Film", "/history?view=grid", "/history?select=1", "/history?only=not-sent", "/history/numbers", "/history/numbers?year=all", "/history/numbers?with=me",
     "/history/numbers/2026/review", "/library",
-    "/library/films", "/library/up-to-date", "/library/watchlist", "/library/shows/tvdb:77", "/library/films/tmdb:2", "/history/plays/1", "/history/plays/2", "/history/import", "/history/export",
+    "/library/films", "/library/up-to-date", "/library/watchlist", "/library/watchlist?remove=1", "/library/watchlist/add", "/library/watchlist/add?kind=show&q=tide", "/library/shows/tvdb:77", "/library/films/tmdb:2", "/history/plays/1", "/history/plays/2", "/history/import", "/history/export",
     "/history/backfill", "/connections", *(f"/connections/{name}" for name in SERVICES),
     "/connections/trakt?then=/start", "/setup", "/people", "/people/me", "/people/bob", "/people/bob/remove",
     "/people/me/apps", "/settings", "/start", "/start?step=server", "/start?step=tracker", "/start?tracker=simkl",
@@ -104,13 +107,24 @@ def filled(connection: Connection, service: Any) -> None:
     passwords.invite(connection, LINK, now, person_id=bob)
 
 
+def want(connection: Connection, service: Any) -> None:
+    """A watchlist, and a service from whose list much is suddenly gone."""
+    mine = Watchlist(connection, 1, service.trackers, datetime.now(UTC).replace(microsecond=0))
+    (account_id,) = connection.execute(select(account.c.id).where(account.c.tracker == "trakt")).scalars()
+    films = [Movie(title=f"Wanted {number}", year=1990, ids=Ids(tmdb=9_000 + number)) for number in range(30)]
+    for listed in (films, films[:2]):
+        wanted = [WantedItem(item=one) for one in listed]
+        watchlist_reads.apply_read(mine, account_id, "Trakt", wanted)
+    watchlist_reads.set_read(connection, account_id, error="Trakt answered 503")
+
+
 @pytest.fixture(scope="module")
 def full(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Process]:
     """A house where everything has something to show."""
     folder: Path = tmp_path_factory.mktemp("full")
     with Server(Trakt()) as trakt:
         process = Process(folder, ADMIN_PASSWORD=PASSWORD, **at(trakt)).prepare(filled)
-        process.connect("trakt", trakt.fake.sign_in("me"))
+        process.connect("trakt", trakt.fake.sign_in("me")).prepared(want)
         trakt.fake.catalogue.load({"movies": [{"title": "Slow Light", "year": 2001, "ids": {"tmdb": 4}}]})
         trakt.fake.faults.add("POST /scrobble", status=400, body={"error": "not supported"})
         with started(process):

@@ -188,6 +188,16 @@ def test_a_show_that_a_service_drops_as_its_first_episode_is_watched_stays(home:
     assert not any(one[1] == "unwatchlist" for one in home.sent())
 
 
+def test_what_was_watched_long_before_it_was_taken_off_is_taken_off_here(home: Home) -> None:
+    home.read("plex", *listed([PARASITE, HARBOUR], NOW - 900 * HOUR))
+    home.watch(PARASITE, NOW - 800 * HOUR)
+    home.later(100 * HOUR).read("plex", *listed([PARASITE, HARBOUR], NOW - 900 * HOUR))
+
+    result = home.later().read("plex", *listed([HARBOUR], NOW - 900 * HOUR))
+
+    assert result.removed == 1
+
+
 def test_what_a_service_says_was_watched_there_was_not_taken_off(home: Home) -> None:
     home.read("trakt", *listed([TIDEWATER, PARASITE]))
 

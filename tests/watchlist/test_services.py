@@ -408,3 +408,21 @@ def test_a_service_that_is_down_is_told_once_it_is_up(make_lists: Make) -> None:
 
     assert house.outcomes("trakt") == [("watchlist", "done")]
     assert house.keepers["trakt"].listed() == {"Parasite"}
+
+
+def test_a_change_that_is_tried_again_does_not_undo_a_later_one(make_lists: Make) -> None:
+    house = make_lists("trakt")
+    house.keepers["trakt"].fake.faults.add("POST /sync/watchlist", record_then=502, times=1)
+    house.add(PARASITE)
+    house.send()
+    assert house.keepers["trakt"].listed() == {"Parasite"}
+
+    house.remove(PARASITE)
+    house.hold_on()
+    later = delivery.update().where(delivery.c.action == "watchlist").values(due_at=clock.now())
+    house.database.do(lambda connection: connection.execute(later))
+    house.send()
+    house.send()
+
+    assert house.outcomes("trakt") == [("watchlist", "superseded"), ("unwatchlist", "done")]
+    assert house.keepers["trakt"].listed() == set()

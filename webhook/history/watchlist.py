@@ -17,7 +17,7 @@ from sqlalchemy import Connection, delete, insert, select, update
 from webhook.domain.event import Action, Item, Kind, Movie, Show, item_from_json, item_to_json
 from webhook.domain.items import keys
 from webhook.domain.rules import AccountRules
-from webhook.domain.states import OPEN_STATES
+from webhook.domain.states import OPEN_STATES, DeliveryState
 from webhook.domain.watchlist import ItemIndex
 from webhook.history.edits import Recipients
 from webhook.history.library import WATCHLIST, is_entry, list_entries
@@ -225,6 +225,19 @@ class Watchlist:
             if not outbox.withdraw_delivery(self.connection, row.id, CHANGED_AGAIN, self.now):
                 due = row.due_at
         return due
+
+
+def is_outdated(connection: Connection, row: DeliveryRow) -> bool:
+    """True if a later change of the same item is enqueued for the account: a retry must not undo it."""
+    wanted = select(delivery).where(
+        delivery.c.account_id == row.account_id,
+        delivery.c.id > row.id,
+        delivery.c.action.in_((Action.WATCHLIST.value, Action.UNWATCHLIST.value)),
+        delivery.c.state != DeliveryState.SUPERSEDED.value,
+    )
+    item = item_from_json(row.item)
+    later = fetch_all(connection, wanted, DeliveryRow)
+    return ItemIndex((item_from_json(one.item), True) for one in later).find(item) is not None
 
 
 def account_filter(to: AccountRow, item: Item) -> str | None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from sqlalchemy import Connection, delete, func, insert, select, update
 
@@ -28,6 +28,9 @@ from webhook.storage.tables import (
     watchlist_copy,
     watchlist_read,
 )
+
+VIEWING_SLACK = timedelta(days=1)
+"""The time before the last read in which a viewing may have been that is known only since."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -123,13 +126,14 @@ def sort_absent(
     left: ItemIndex[bool] = ItemIndex((item, True) for item in moved)
     found = Absent()
     for row in rows:
-        item, begun = item_from_json(row.item), row.listed_at or row.seen_at
+        item, listed = item_from_json(row.item), row.listed_at or row.seen_at
+        begun = listed if since is None else max(listed, since - VIEWING_SLACK)
         entry = mine.find(item)
         if left.find(item) or was_watched_since(mine.connection, mine.person_id, item, begun):
             found.explained.append(row)
         elif entry is not None and since is not None and is_contested(mine, account_id, entry, since):
             found.contested.append(row)
-        elif entry is None and mine.was_removed_since(item, begun):
+        elif entry is None and mine.was_removed_since(item, listed):
             found.explained.append(row)  # it was taken off here first
         else:
             found.unexplained.append(row)

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from functools import partial
 from typing import cast
 
 import structlog
@@ -21,6 +22,7 @@ from webhook.domain.outcome import Dead, Done, Park, Retry, Skip, Snooze, Undeli
 from webhook.domain.play import Dated
 from webhook.domain.rules import DRY_RUN
 from webhook.domain.states import DeliveryState
+from webhook.history import watchlist
 from webhook.identity.resolver import Identity
 from webhook.pipeline.breaker import Breaker
 from webhook.pipeline.outcomes import open_settlement, settlement_of
@@ -42,6 +44,7 @@ LANE_TIME = timedelta(minutes=1)
 MAX_UNSETTLED = 12
 """Maximum uncommitted settlements of a lane while the next delivery is sent."""
 
+LIST_ACTIONS = (Action.WATCHLIST, Action.UNWATCHLIST)
 NO_RATING = "a rating of 0 stands for none, and the services' scales begin at 1"
 TOO_OLD = "it said what was on then; too old to be told"
 
@@ -170,6 +173,8 @@ async def deliver(context: LaneContext, row: DeliveryRow) -> Settlement:
         return replace(base, state=DeliveryState.EXPIRED, reason=TOO_OLD)
     if row.action == Action.RATE and round_rating((row.details or {}).get("rating")) is None:
         return replace(base, state=DeliveryState.SKIPPED, reason=NO_RATING)
+    if row.action in LIST_ACTIONS and await context.database.read(partial(watchlist.is_outdated, row=row)):
+        return replace(base, state=DeliveryState.SUPERSEDED, reason=watchlist.CHANGED_AGAIN)
     calls = context.recorder(withhold=context.lane.dry)
     started = time.monotonic()
     try:

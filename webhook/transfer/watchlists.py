@@ -178,7 +178,8 @@ class Watchlists:
 
         result = await self.database.run(change)
         self.told.set()
-        log.info(
+        say = log.warning if result.held else log.info
+        say(
             "A watchlist was read.",
             action="watchlist",
             tracker=row.tracker,
