@@ -102,6 +102,9 @@ def test_from_nothing_to_a_play_by_the_code_of_plex_alone(watchmark: Process, at
     attic.fake.start("29", FILM)
     eventually(lambda: len(watchmark.api("/plays")["items"]) == 1, "the start is a play")
     assert "token" not in watchmark.log() + said + error
+    files = [path.read_bytes() for path in watchmark.folder.glob("watchmark.db*")]
+    assert not any(b"account-token" in content for content in files)
+    assert not any("token" in call.query for call in attic.fake.calls)
 
 
 def test_the_address_that_plex_tv_has_of_the_only_server_is_taken(watchmark: Process, attic: Server) -> None:
