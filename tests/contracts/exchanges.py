@@ -239,5 +239,68 @@ def tvtime() -> Iterator[tuple[str, list[Step]]]:
     yield "the closed service", closed
 
 
-SERVICES = {"trakt": trakt, "simkl": simkl, "listenbrainz": listenbrainz, "tvtime": tvtime}
+# MDBList: https://api.mdblist.com/docs/
+
+IN_SHOW = {"show": {"ids": {"tmdb": 1396}, "season": {"number": 1, "episode": {"number": 1}}}}
+DATED = {"ids": {"tmdb": 20526}, "watched_at": "2026-11-20T19:00:00Z"}
+BAD_SEASON = {"ids": {"tmdb": 1396}, "seasons": [{"number": 2008, "episodes": [{"number": 1}]}]}
+
+
+def mdblist() -> Iterator[tuple[str, list[Step]]]:
+    watched = "POST /sync/watched?report_added=true"
+    plays = "GET /sync/watched?plays=all"
+    for progress in (-1, 100.1, "50", None):
+        body = {"progress": progress, **IN_SHOW}
+        yield f"progress {progress!r}", [Step("POST /scrobble/stop", body, 400, {"error": "progress"})]
+    no_key = {"authorization": ""}
+    wrong = {"error": "Invalid API key"}
+    yield "no key", [Step("GET /user", None, 403, wrong, no_key)]
+    yield "a wrong key", [Step("GET /user?apikey=nobodys", None, 403, wrong, no_key)]
+    yield "a key in a header", [Step("GET /user", None, 403, wrong, {**no_key, "x-api-key": "key"})]
+    yield "a wrong token", [Step("GET /user", None, 401, None, {"authorization": "Bearer nobodys"})]
+    limits = {"rate_limit": 1000, "rate_limit_remaining": 999, "rate_limit_reset": 1795392000}
+    yield "the account", [Step("GET /user", part={"username": "anna", "plan": "Free", **limits})]
+    yield "OAuth without its slash", [Step("POST /oauth/token", {}, 404)]
+    stop = Step("POST /scrobble/stop", {"progress": 95, **IN_SHOW}, 201)
+    lists_one = Step(plays, part={"pagination": {"has_more": False}})
+    yield "a stop is a play", [stop, lists_one]
+    lost = {"error": "Season not found in database"}
+    season = {"show": {"ids": {"tmdb": 1396}, "season": {"number": 2008, "episode": {"number": 1}}}}
+    yield "a season by its year", [Step("POST /scrobble/stop", {"progress": 95, **season}, 404, lost)]
+    only_tvdb = {"show": {"ids": {"tvdb": 81189}, "season": 1, "episode": 1}}
+    yield "an id of TheTVDB alone", [Step("POST /scrobble/stop", {"progress": 95, **only_tvdb}, 404)]
+    added = {"added": {"movies": 1}, "updated": {"movies": 0}, "not_found": {"movies": []}}
+    again = {"added": {"movies": 0}, "updated": {"movies": 1}}
+    mark = Step(watched, {"movies": [DATED]}, 200, added)
+    yield "a dated mark twice", [mark, Step(watched, {"movies": [DATED]}, 200, again)]
+    unreported = Step("POST /sync/watched", {"movies": [DATED]}, 200, again)
+    yield "a first viewing that is not reported counts as an update", [unreported]
+    missing = {"updated": {"episodes": 0}, "not_found": {"shows": [BAD_SEASON]}}
+    yield "what is not found is inside a success", [Step(watched, {"shows": [BAD_SEASON]}, 200, missing)]
+    yield "too many at once", [Step(watched, {"movies": [DATED] * 101}, 400)]
+    gone = Step("POST /sync/watched/plays/remove", {"play_ids": [77001]}, 200, {"removed": [77001]})
+    there_not = {"removed": [], "not_found": [77001]}
+    twice = Step("POST /sync/watched/plays/remove", {"play_ids": [77001]}, 200, there_not)
+    yield "a play taken back twice", [mark, gone, twice]
+    state = {"removed": {"movies": 1}}
+    yield "a state without its play", [
+        mark, gone, Step("POST /sync/watched/remove", {"movies": [{"ids": {"tmdb": 20526}}]}, 200, state)
+    ]  # fmt: skip
+    rated = {"movies": [{"ids": {"tmdb": 20526}, "rating": 11}]}
+    yield "a rating of eleven", [Step("POST /sync/ratings", rated, 400)]
+    daily = Step("GET /user", None, 429, {"error": "Daily API limit"})
+    yield "the calls of a day", [
+        Step("fake.daily_limit=1"), Step("GET /user"), daily, Step("clock+14400"), Step("GET /user")
+    ]  # fmt: skip
+    too_fast = Step("POST /scrobble/stop", {"progress": 95, **IN_SHOW}, 429, {"error": "Too many"})
+    yield "the calls of five minutes", [Step("fake.writes=1"), stop, too_fast, Step("clock+301"), stop]
+
+
+SERVICES = {
+    "mdblist": mdblist,
+    "trakt": trakt,
+    "simkl": simkl,
+    "listenbrainz": listenbrainz,
+    "tvtime": tvtime,
+}
 CASES: list[Case] = [(service, name, steps) for service, make in SERVICES.items() for name, steps in make()]

@@ -14,6 +14,7 @@ from tests.contracts.exchanges import CASES, Step
 from tests.fakes._inside import Inside
 from tests.fakes._server import Clock, Fake
 from tests.fakes.listenbrainz import ListenBrainz
+from tests.fakes.mdblist import MDBList
 from tests.fakes.simkl import Simkl
 from tests.fakes.trakt import Trakt
 from tests.fakes.tvtime import TVTime
@@ -30,6 +31,10 @@ FAKES: Mapping[str, tuple[Callable[..., Fake], Callable[[Any], Mapping[str, str]
             "trakt-api-version": "2",
             "authorization": f"Bearer {fake.sign_in('anna')['access_token']}",
         },
+    ),
+    "mdblist": (
+        MDBList,
+        lambda fake: {"authorization": f"Bearer {fake.sign_in('anna')['access_token']}"},
     ),
     "simkl": (Simkl, lambda fake: {"authorization": f"Bearer {fake.sign_in('anna')['access_token']}"}),
     "listenbrainz": (ListenBrainz, lambda fake: {"authorization": f"Token {fake.sign_in('anna')['token']}"}),

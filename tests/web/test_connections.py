@@ -20,6 +20,7 @@ from tests.fakes._server import Server
 from tests.fakes.jellyfin_server import JellyfinServer
 from tests.fakes.lastfm import LastFM
 from tests.fakes.listenbrainz import ListenBrainz
+from tests.fakes.mdblist import MDBList
 from tests.fakes.tmdb import Tmdb
 from tests.fakes.trakt import Trakt
 from tests.fakes.tvdb import Tvdb
@@ -661,6 +662,25 @@ def test_tv_time_takes_a_name_and_a_password(opened: Open) -> None:
     assert wrong.status_code == 422
     assert "did not accept this name and password" in wrong.json()["detail"]
     assert right.json() == {"account": 1, "works": True, "says": "Working as anna.", "sign_in": None}
+
+
+def test_mdblist_takes_a_key_and_says_how_many_calls_are_left(opened: Open) -> None:
+    with Server(MDBList()) as server:
+        home, key = opened(MDBLIST_API_URL=server.url), server.fake.key("anna")
+        browser = home.browser()
+
+        right = post(browser, "/connections/mdblist/sign-in", person="me", token=key)
+        page = read(browser, "/connections/mdblist")
+        (account,) = [
+            one for one in home.api().get("/api/v1/accounts").json()["items"] if one["tracker"] == "mdblist"
+        ]
+        post(browser, "/connections/mdblist/disconnect", account=str(account["id"]))
+
+    assert right.headers["location"] == "/connections/mdblist?said=connected"
+    assert "998 of 1,000 calls left today." in page
+    assert key not in page
+    assert (account["calls"]["limit"], account["calls"]["left"]) == (1000, 998)
+    assert "calls left today" not in read(browser, "/connections/mdblist")
 
 
 def test_the_built_in_library_needs_no_sign_in(home: Household) -> None:
