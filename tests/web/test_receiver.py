@@ -123,7 +123,7 @@ def test_a_preview_shows_a_sample_play_and_saves_nothing(home: Household, receiv
     assert "This is a preview. Nothing is saved or sent yet." in answer.text
     assert json.dumps({"what": 'The "Northern" Light'}, indent=2) in unescape(answer.text)
     assert "there is no value called titel" in wrong.text
-    assert "Nobody is signed in" in read(browser)
+    assert "No receiver yet." in read(browser)
     assert receiver.fake.calls == []
 
 
