@@ -25,6 +25,7 @@ class WrittenPlex(LivePlex):
             ("/:/scrobble", self.scrobble),
             ("/:/unscrobble", self.unscrobble),
             ("/:/rate", self.set_rating),
+            ("/:/progress", self.set_position),
         ]
 
     def written(self, request: Request) -> list[str] | Response:
@@ -51,6 +52,16 @@ class WrittenPlex(LivePlex):
             self.marks[account][key].pop("viewOffset", None)
             if whole:
                 self.view(self.items[key], self.clock.now(), account=account, counted=False)
+        return json_container([])
+
+    def set_position(self, request: Request) -> Response:
+        """Only from a minute on; what is watched stays so."""
+        keys, account = self.written(request), self.account_of(request) or 0
+        if isinstance(keys, Response):
+            return keys
+        position = int(request.query_params["time"])
+        if position >= 60_000:
+            self.marks.setdefault(account, {}).setdefault(keys[0], {})["viewOffset"] = position
         return json_container([])
 
     def unscrobble(self, request: Request) -> Response:

@@ -59,6 +59,9 @@ class Access:
         listed = [copy async for page in self.tracker.copies(self) for copy in page]
         return choose_copies(item, listed)
 
+    async def is_playing(self, copy: Copy) -> bool:
+        return False
+
     async def find_delays(self, action: Action, count: int) -> Sequence[timedelta]:
         return [timedelta(0)] * count
 

@@ -19,7 +19,9 @@ from webhook import clock
 from webhook.domain.copies import Copy, Expectation, choose_copies
 from webhook.domain.daily_calls import DailyCalls
 from webhook.domain.event import Action, Item
+from webhook.domain.items import play_keys
 from webhook.domain.outcome import UNREADABLE, Park, Snooze
+from webhook.domain.play import State
 from webhook.history import server_items
 from webhook.history.shelf import Shelf
 from webhook.queues import calls_left, expectations
@@ -27,7 +29,7 @@ from webhook.queues.expectations import Expected
 from webhook.queues.mark_pace import PaceRequest, find_delays
 from webhook.settings import SettingsError
 from webhook.storage.db import Database
-from webhook.storage.tables import account, delivery
+from webhook.storage.tables import account, delivery, play, play_key
 from webhook.trackers import Library, Renews, Tokens, Tracker, WatchedItem
 
 CALLS_NOTED_EVERY = 10.0
@@ -194,6 +196,18 @@ class AccountAccess:
             await self._credentials.database.run(
                 lambda connection: expectations.expect(connection, told, clock.now())
             )
+
+    async def is_playing(self, copy: Copy) -> bool:
+        person_id, server = self._person_id, self._tokens.get("server")
+        known_by = play_keys(copy.item, server, copy.item_key, copy.show_key)
+        playing = (
+            play_key.c.person_id == person_id,
+            play_key.c.key.in_(known_by),
+            play.c.state != State.STOPPED.value,
+        )
+        wanted = select(play.c.id).join(play_key, play_key.c.play_id == play.c.id).where(*playing).limit(1)
+        read = self._credentials.database.read
+        return await read(lambda connection: connection.execute(wanted).first()) is not None
 
     async def find_delays(self, action: Action, count: int) -> Sequence[timedelta]:
         wanted = PaceRequest(

@@ -15,7 +15,14 @@ LIVE_ACTIONS = frozenset({Action.START, Action.PAUSE, Action.STOP})
 ALWAYS_ON = frozenset({Action.START, Action.PAUSE, Action.STOP, Action.WATCHED})
 """The actions enabled by default; the others must be switched on."""
 
-OPTIONAL_ACTIONS = (Action.UNWATCHED, Action.RATE, Action.ADD, Action.FAVOURITE, Action.WATCHLIST)
+OPTIONAL_ACTIONS = (
+    Action.UNWATCHED,
+    Action.RATE,
+    Action.ADD,
+    Action.FAVOURITE,
+    Action.WATCHLIST,
+    Action.PROGRESS,
+)
 SWITCHES = (Action.WATCHED, *OPTIONAL_ACTIONS)
 """The actions that can be switched; watched is only where it is off at first, as of a media server."""
 
@@ -26,6 +33,9 @@ FOLLOWS: Mapping[Action, Action] = {
 }
 """Undo actions, each sent wherever its counterpart is."""
 
+
+MIN_POSITION_MS = 60_000
+"""The earliest position from which a media server goes on: Plex takes none before it."""
 
 LISTS = ("libraries", "not_libraries", "players", "not_players", "kinds")
 """The lists that filters and an account's rules are made of."""
@@ -217,11 +227,26 @@ def plan_action(
         return action, f"watched:{play_id}", True
     if change.undone:
         return Action.UNWATCHED, f"unwatched:{play_id}", False
+    if change.tell is not None and target.server is not None:
+        is_elsewhere = event.server != target.server
+        is_wanted = Action.PROGRESS in target.tells and is_elsewhere and is_left(change)
+        return (Action.PROGRESS, f"{Action.PROGRESS}:{origin}", False) if is_wanted else None
     if change.tell is not None:
         return change.tell, f"{change.tell}:{origin}", False
     if change.finished:  # for the history, and not for this account's own mark
         return Action.STOP, f"stop:{origin}", False
     return None
+
+
+def is_left(change: Change) -> bool:
+    """True if the play ended at a position that is worth going on from, and that was reported."""
+    position = change.play.position_ms
+    return (
+        change.tell is Action.STOP
+        and not change.play.estimated
+        and position is not None
+        and position >= MIN_POSITION_MS
+    )
 
 
 def makes_mark(event: Event, change: Change, own: float | None) -> bool:

@@ -30,9 +30,20 @@ OPEN_HERE = Prepared(
 
 def find_echo(context: Context, event: Event) -> int | None:
     """The delivery that this event is an echo of, or None."""
+    if sets_positions(context, event) and not is_played(context.connection, context, event):
+        found = expectations.find_position_echo(context.connection, context.person_id, event, context.now)
+        if found is not None:
+            return found
     if event.action is Action.WATCHED and not event.manual and is_played(context.connection, context, event):
         return None
     return expectations.find_echo(context.connection, context.person_id, event, context.now)
+
+
+def sets_positions(context: Context, event: Event) -> bool:
+    """True if positions are set on the server of this event."""
+    return event.action in expectations.LEFT and any(
+        target.server == event.server and Action.PROGRESS in target.tells for target in context.targets
+    )
 
 
 def is_played(connection: Connection, context: Context, event: Event) -> bool:

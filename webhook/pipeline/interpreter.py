@@ -253,7 +253,7 @@ class Interpreter:
         viewer = reads.person(owner.person_id or 0)
         if viewer is None:
             return None
-        context = Context(reads.connection, row.id, row.source, viewer.id, (), now)
+        context = Context(reads.connection, row.id, row.source, viewer.id, reads.targets(viewer.id), now)
         reason = find_hold(context, row, read[0], viewer)
         if reason is None:
             return None

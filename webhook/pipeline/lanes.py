@@ -295,6 +295,7 @@ def delivery_of(row: DeliveryRow, now: datetime) -> Delivery:
         rewatch=bool(details.get("rewatch")),
         remote_id=row.remote_id or details.get("remote_id"),
         attempts=row.attempts,
+        position_ms=details.get("position_ms"),
         asked=row.job_id is not None or bool(details.get("asked")),
     )
 

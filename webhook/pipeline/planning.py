@@ -102,7 +102,7 @@ def delivery_details(
         return {"rating": event.rating}
     play = change.play
     known: dict[str, Any] = {"progress": play.percent(event.at), "estimated": play.estimated}
-    known["duration_ms"] = play.duration_ms
+    known |= {"duration_ms": play.duration_ms, "position_ms": play.position(event.at)}
     known["started_at"] = to_ms(play.started_at)
     known |= {"dated": play.dated.value, "late": event.recorded}
     if change.finished and play_id is not None:

@@ -24,6 +24,7 @@ NEAR = timedelta(minutes=10)
 """The time around a mark of ours within which a viewing that nobody played is its echo."""
 
 MAX_RUNTIME = timedelta(hours=24)
+POSITION_SLACK_MS = 5000
 LASTS_REPLACED = timedelta(hours=1)
 NO_VALUE = -1
 
@@ -34,8 +35,12 @@ OPPOSITES: Mapping[Action, tuple[Action, ...]] = {
     Action.UNRATE: (Action.RATE,),
     Action.FAVOURITE: (Action.UNFAVOURITE,),
     Action.UNFAVOURITE: (Action.FAVOURITE,),
+    Action.PROGRESS: (Action.PROGRESS,),
 }
 """What each action undoes; another rating replaces the one before."""
+
+LEFT = frozenset({Action.STOP, Action.PAUSE, Action.PROGRESS, Action.UNWATCHED})
+"""How a position that we set may be reported: as if it was left there, or as an item that is not watched."""
 
 BESIDE = frozenset({Action.RATE, Action.FAVOURITE, Action.UNFAVOURITE})
 """What is set without a change to whether the item is watched, which is reported along with it."""
@@ -105,6 +110,18 @@ def find_echo(connection: Connection, person_id: int, event: Event, now: datetim
             return int(delivery_id)
     if rows and not event.recorded:
         forget(connection, person_id, event)
+    return None
+
+
+def find_position_echo(connection: Connection, person_id: int, event: Event, now: datetime) -> int | None:
+    """The delivery that set the position which this event reports, or None."""
+    if event.action not in LEFT or event.server is None or event.item_key is None:
+        return None
+    wanted = {"person": person_id, "at_server": event.server, "of_item": event.item_key, "now": now}
+    for action, value, delivery_id, told_at in FIND.rows(connection, wanted):
+        is_same = event.position_ms is None or abs(event.position_ms - value) <= POSITION_SLACK_MS
+        if action == Action.PROGRESS and is_same and abs(event.at - told_at) <= NEAR:
+            return int(delivery_id)
     return None
 
 

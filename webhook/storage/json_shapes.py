@@ -103,6 +103,7 @@ class DetailsJson(TypedDict, total=False):
     rewatch: bool
     remote_id: str | None
     undoes: int
+    position_ms: int | None
     asked: bool
     because: str
 

@@ -37,7 +37,7 @@ class Delivery:
     makes the watched mark, `started_at` is when the play began. `late`: nothing that happens now, because it is
     too old or was read from a record of the past, so it goes out with its date. `unsure`: an earlier attempt
     may have been recorded, so look at the service before sending. `remote_id` is the handle the service gave
-    for what is to be undone. `asked`: a person asked for it, as by a restore; the others follow what was watched.
+    for what is to be undone. `asked`: a person asked for it, as by a restore.
     """
 
     id: int
@@ -56,6 +56,7 @@ class Delivery:
     rewatch: bool = False
     remote_id: str | None = None
     attempts: int = 0
+    position_ms: int | None = None
     asked: bool = False
 
 
@@ -64,13 +65,11 @@ class Library(Protocol):
 
     async def mark(self, item: Item, at: datetime, *, rewatch: bool) -> str:
         """Mark an episode (by its TVDB id) or a movie watched and follow the show; returns a sentence."""
-        ...
 
     async def unmark(self, item: Item) -> str: ...
 
     def history(self, since: datetime | None = None) -> AsyncIterator[WatchedItem]:
         """Every mark (of a last viewing at `since` or later), with the time of its last viewing."""
-        ...
 
 
 class Access(Protocol):
@@ -96,6 +95,9 @@ class Access(Protocol):
 
     async def expect(self, expected: Sequence[Expectation]) -> None:
         """Store, before anything is sent, what the media server will report of it."""
+
+    async def is_playing(self, copy: Copy) -> bool:
+        """True while the person plays this item, there or elsewhere, as far as it is heard here."""
 
     async def find_delays(self, action: Action, count: int) -> Sequence[timedelta]:
         """How long each of so many changes waits that nobody asked for; those that may be made now do not."""
@@ -133,11 +135,9 @@ class Tracker(Protocol):
 
     async def send(self, delivery: Delivery, access: Access) -> Done:
         """Send it to the account; raises Retry, Snooze, Unmatched or Dead."""
-        ...
 
     async def check(self, access: Access) -> str:
         """The account's name at the service; raises as `send` does when it does not work."""
-        ...
 
 
 class Batches(Protocol):
@@ -147,7 +147,6 @@ class Batches(Protocol):
 
     async def send_many(self, deliveries: Sequence[Delivery], access: Access) -> list[Done | Undelivered]:
         """Send late marks together: the outcome of each, in their order; raises what concerns all of them."""
-        ...
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -171,7 +170,6 @@ class ListsCopies(Protocol):
 
     def copies(self, access: Access) -> AsyncIterator[Sequence[Copy]]:
         """All films and episodes that the account sees, a page at a time; raises as `send` does."""
-        ...
 
 
 class ListsHistory(Protocol):
@@ -182,7 +180,6 @@ class ListsHistory(Protocol):
 
         `since` leaves out what is dated before it. Nothing comes twice, even if the list grows while it is read.
         """
-        ...
 
 
 class Renews(Protocol):
@@ -190,11 +187,9 @@ class Renews(Protocol):
 
     def stale(self, tokens: Tokens, now: datetime) -> bool:
         """True if the tokens should be renewed before the next call."""
-        ...
 
     async def refresh(self, tokens: Tokens) -> Tokens:
         """A new set of tokens; raises Snooze(park=signed_out) when the sign-in is gone, else Retry."""
-        ...
 
 
 class Device(Protocol):
@@ -204,7 +199,6 @@ class Device(Protocol):
 
     async def poll(self, code: DeviceCode) -> Tokens | None:
         """The tokens, None while the person has not agreed yet; raises SignInFailed."""
-        ...
 
 
 class Password(Protocol):
@@ -218,7 +212,6 @@ class TokenSignIn(Protocol):
 
     async def accept_token(self, token: str) -> Tokens:
         """The sign-in that the token is good for; raises SignInFailed where it is not."""
-        ...
 
 
 class Revokes(Protocol):

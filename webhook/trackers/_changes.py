@@ -16,6 +16,9 @@ from webhook.trackers._json import JsonObject
 HANDLE_LENGTH, MAX_COPIES = 12, 4
 """Characters of an item's key in the handle of a mark, which names each copy that was marked."""
 
+POSITION_SLACK_MS = 5000
+"""Milliseconds by which two positions may differ and still be the same."""
+
 OUTCOME_WORDS: Mapping[Action, str] = {
     Action.WATCHED: "marked watched",
     Action.UNWATCHED: "marked unwatched",
@@ -23,6 +26,7 @@ OUTCOME_WORDS: Mapping[Action, str] = {
     Action.UNRATE: "rating removed",
     Action.FAVOURITE: "made a favourite",
     Action.UNFAVOURITE: "no favourite any more",
+    Action.PROGRESS: "position set",
 }
 
 
@@ -35,12 +39,15 @@ class ItemState:
     played: bool = False
     rating: float | None = None
     favourite: bool = False
+    position_ms: int = 0
     at: datetime | None = None
     row: JsonObject = field(default_factory=dict)
 
     def has(self, action: Action, value: int | None) -> bool:
-        """True if the item is as this action makes it."""
+        """True if the item is as this action makes it; a position only ever moves on, and nothing that is watched has one."""
         match action:
+            case Action.PROGRESS:
+                return self.played or self.position_ms >= (value or 0) - POSITION_SLACK_MS
             case Action.WATCHED | Action.UNWATCHED:
                 return self.played is (action is Action.WATCHED)
             case Action.FAVOURITE | Action.UNFAVOURITE:
@@ -54,6 +61,11 @@ class ItemState:
 States = Mapping[str, ItemState]
 
 
+def value_of(delivery: Delivery) -> int | None:
+    """What the action sets: a rating, or a position in ms."""
+    return delivery.position_ms if delivery.action is Action.PROGRESS else delivery.rating
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Change:
     """A change to one copy of an item, for a delivery."""
@@ -64,7 +76,9 @@ class Change:
     @property
     def expectation(self) -> Expectation:
         one = self.delivery
-        return Expectation(delivery_id=one.id, item_key=self.state.key, action=one.action, value=one.rating)
+        return Expectation(
+            delivery_id=one.id, item_key=self.state.key, action=one.action, value=value_of(one)
+        )
 
 
 def merge_outcomes(plan: Sequence[Change], made: Mapping[tuple[int, str], Outcome]) -> Outcome:

@@ -7,10 +7,11 @@ together, since a success of the call alone proves no change.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Iterator, Mapping, Sequence
 from datetime import timedelta
 from typing import ClassVar
 
+from webhook import clock
 from webhook.domain.copies import Copy
 from webhook.domain.event import Action, Kind
 from webhook.domain.items import same_item
@@ -25,6 +26,7 @@ from webhook.trackers._changes import (
     handle_of,
     is_handle_of,
     merge_outcomes,
+    value_of,
     without_doubt,
 )
 from webhook.trackers._refusals import Refusal, park_as
@@ -35,6 +37,10 @@ WRITERS = 2
 LISTED_AGAIN = timedelta(days=1)
 """The time after which what is not on the server is looked for anew; what is added meanwhile is sent at once."""
 
+POSITION_AGE = timedelta(days=1)
+PLAYING_PAUSE = timedelta(minutes=5)
+LEFT_LONG_AGO = "it was left more than a day ago, so its position is not set"
+PLAYING_NOW = "it is playing now; its position waits"
 NOT_THERE = "it is not on this server yet; it is sent when it is added"
 NOT_OURS = "it was watched there before Watchmark marked anything, so there is no mark of ours to take back"
 
@@ -52,6 +58,7 @@ class MediaServer(BatchTracker):
         Action.UNWATCHED: "unmark",
         Action.RATE: "send_alone",
         Action.UNRATE: "send_alone",
+        Action.PROGRESS: "set_position",
     }
     one_mark = True
     undated = True
@@ -107,7 +114,7 @@ class MediaServer(BatchTracker):
             return Snooze(NOT_THERE, after=LISTED_AGAIN, lane=False)
         if delivery.action is Action.UNWATCHED:
             there = [state for state in there if is_handle_of(delivery.remote_id, state.key)]
-        left = [state for state in there if not state.has(delivery.action, delivery.rating)]
+        left = [state for state in there if not state.has(delivery.action, value_of(delivery))]
         if left:
             return [Change(delivery, state) for state in left]
         handle = delivery.remote_id or (handle_of(there) if delivery.unsure else None)
@@ -135,12 +142,14 @@ class MediaServer(BatchTracker):
 
         The first goes alone, so that of a server in trouble no more than one call is unsure.
         """
-        first = {(one.state.key, one.delivery.action, one.delivery.rating): one for one in reversed(changes)}
+        first = {
+            (one.state.key, one.delivery.action, value_of(one.delivery)): one for one in reversed(changes)
+        }
         made = await self.write_all(access, [change for change in changes if change in first.values()])
         for change in changes:  # two episodes of one file, or two viewings of one film, are one mark
             place = change.delivery.id, change.state.key
             if place not in made:
-                one = first[change.state.key, change.delivery.action, change.delivery.rating]
+                one = first[change.state.key, change.delivery.action, value_of(change.delivery)]
                 made[place] = made[one.delivery.id, one.state.key]
         return made
 
@@ -182,11 +191,25 @@ class MediaServer(BatchTracker):
         states = await self.read_states(access, list(keys)) if keys else {}
         for change in written:
             now, delivery = states.get(change.state.key), change.delivery
-            if now is None or not now.has(delivery.action, delivery.rating):
+            if now is None or not now.has(delivery.action, value_of(delivery)):
                 reason = f"{self.label} answered, and the item is as it was"
                 made[delivery.id, change.state.key] = Retry(
                     reason, after=UNSURE_PAUSE, unsure=True, suspect=True
                 )
+
+    async def set_position(self, delivery: Delivery, access: Access) -> Done:
+        """Set where an item was left elsewhere, within a day, and never while it plays."""
+        if clock.now() - delivery.at > POSITION_AGE:
+            raise Skip(LEFT_LONG_AGO)
+        playing = await self.read_open_keys(access)
+        for copy in await access.find_copies(delivery.item):
+            if copy.item_key in playing or await access.is_playing(copy):
+                raise Snooze(PLAYING_NOW, after=PLAYING_PAUSE, lane=False)
+        return await self.send_alone(delivery, access)
+
+    async def read_open_keys(self, access: Access) -> Collection[str]:
+        """The keys of what this person plays on the server now, as far as it lets them see."""
+        raise NotImplementedError
 
     async def unmark(self, delivery: Delivery, access: Access) -> Done:
         """Take back a mark of ours. What was watched there before stays watched."""

@@ -6,12 +6,12 @@ A person signs in with the name and the password they have on the server; the pa
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import ClassVar
 
-from webhook.client import version
+from webhook.client import read_json, version
 from webhook.domain import values
 from webhook.domain.copies import Copy
 from webhook.domain.event import Action, Episode, Ids, Item, Movie
@@ -30,6 +30,7 @@ PAGE_SIZE, HISTORY_PAGE_SIZE = 500, 200
 PAGE_OVERLAP = 10
 """Items by which pages overlap: one that is watched meanwhile moves to the end and shifts the others."""
 
+TICKS_PER_MS = 10_000
 ITEM_ID = re.compile(r"[0-9A-Fa-f-]{1,40}")
 NAMED = {"Client": "Watchmark", "Device": "Watchmark", "DeviceId": "watchmark", "Version": version()}
 CLIENT = "MediaBrowser " + ", ".join(f'{name}="{value}"' for name, value in NAMED.items())
@@ -94,6 +95,19 @@ class MediaBrowser(MediaServer):
         # A server that ignores the ids answers with all it has.
         return {state.key: state for state in states if state.key in keys}
 
+    async def read_open_keys(self, access: Access) -> Collection[str]:
+        """What this person plays, alone or with others."""
+        response = await self.ask(access, "GET", "/Sessions")
+        if response.status_code in (401, 403):
+            return ()
+        found = as_rows(read_json(self.label, self.accept(response)))
+        return [
+            key
+            for row in found
+            if is_session_of(row, user_of(access))
+            and (key := key_of(child(row, "NowPlayingItem"))) is not None
+        ]
+
     # The sign-in
 
     async def login(self, username: str, password: str) -> Tokens:
@@ -120,6 +134,11 @@ class MediaBrowser(MediaServer):
         return as_text(me.get("Name")) or self.label
 
 
+def is_session_of(row: JsonObject, user_id: str) -> bool:
+    users = [row, *as_rows(row.get("AdditionalUsers"))]
+    return any(values.hex_id(user.get("UserId")) == user_id for user in users)
+
+
 def user_of(access: Access) -> str:
     return str(access.tokens.get("user_id"))
 
@@ -132,6 +151,8 @@ def marks_of(state: ItemState, action: Action, delivery: Delivery) -> JsonObject
             marked: JsonObject = {"Played": True, "PlayCount": count, "PlaybackPositionTicks": 0}
             at = viewing_date(delivery)
             return marked if at is None else {**marked, "LastPlayedDate": timestamp(at)}
+        case Action.PROGRESS:
+            return {"PlaybackPositionTicks": (delivery.position_ms or 0) * TICKS_PER_MS}
         case Action.RATE:
             return {"Rating": delivery.rating}
         case _:
@@ -152,6 +173,7 @@ def read_state(row: JsonObject) -> ItemState | None:
         played=data.get("Played") is True,
         rating=values.rating(data.get("Rating")),
         favourite=data.get("IsFavorite") is True,
+        position_ms=values.milliseconds(values.position(data.get("PlaybackPositionTicks"))) or 0,
         at=date_of(row),
         row=data,
     )

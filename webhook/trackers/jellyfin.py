@@ -79,7 +79,7 @@ class Jellyfin(MediaBrowser):
             method = "POST" if action is Action.FAVOURITE else "DELETE"
             self.accept(await self.ask(access, method, f"{old}/FavoriteItems/{state.key}"))
         else:
-            raise Skip(f"{LABEL} before 10.9 takes no ratings")
+            raise Skip(f"{LABEL} before 10.9 takes no ratings and no positions")
 
     async def can_patch(self) -> bool:
         """True if this version, which is asked for now and then, sets the fields of a mark one by one."""

@@ -4,6 +4,7 @@
 |---|---|
 | `PUT /:/scrobble?identifier=com.plexapp.plugins.library&key=4711` | `viewCount` + 1, watched now, no position |
 | `PUT /:/unscrobble?identifier=…&key=4711` | no longer watched |
+| `PUT /:/progress?identifier=…&key=4711&time=1540000&state=stopped` | where it goes on, in ms, from a minute on |
 | `PUT /:/rate?identifier=…&key=4711&rating=8` | 0 to 10; -1 removes it |
 
 Plex takes no date, and counts each call anew: what is watched is left alone. A call on a show or a season would mark
@@ -12,7 +13,7 @@ every episode, so only films and episodes are. Each person's token is their own;
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import Any, ClassVar, cast
@@ -157,8 +158,20 @@ class Plex(PlexSignIn, PlexWatchlist):
         if action in WRITES:
             self.accept(await self.ask(access, "PUT", WRITES[action], params=query))
             return
+        if action is Action.PROGRESS:
+            position = {**query, "time": str(delivery.position_ms), "state": "stopped"}
+            self.accept(await self.ask(access, "PUT", "/:/progress", params=position))
+            return
         rating = "-1" if action is Action.UNRATE else str(delivery.rating)
         self.accept(await self.ask(access, "PUT", "/:/rate", params={**query, "rating": rating}))
+
+    async def read_open_keys(self, access: Access) -> Collection[str]:
+        """What plays; a person who shares the server is not told that."""
+        response = await self.ask(access, "GET", "/status/sessions")
+        if response.status_code in (401, 403):
+            return ()
+        container = child(self.accept_object(response, "MediaContainer"), "MediaContainer")
+        return [key for row in as_rows(container.get("Metadata")) if (key := key_of(row)) is not None]
 
     async def container(self, access: Access, path: str, **more: Any) -> JsonObject:
         body = await self.ask(access, "GET", path, **more)
@@ -180,6 +193,7 @@ def read_state(row: JsonObject) -> ItemState | None:
         items=[item],
         played=bool(as_int(row.get("viewCount"))),
         rating=values.rating(row.get("userRating")),
+        position_ms=values.position(row.get("viewOffset")) or 0,
         at=second_of(row, "lastViewedAt"),
     )
 

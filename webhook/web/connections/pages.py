@@ -56,6 +56,7 @@ TELL_LABELS: Mapping[str, str] = texts(
         "add": "what is added to the library, as a collection",
         "favourite": "favourites",
         "watchlist": "your watchlist",
+        "progress": "where you left something elsewhere, to go on from there",
     }
 )
 LIST_LABELS: Mapping[str, str] = texts(
