@@ -228,6 +228,25 @@ def test_the_last_play_of_an_item_takes_its_state_along(anna: Anna, clears: bool
     assert plays(anna) == []
 
 
+def test_many_plays_are_taken_back_after_one_look_and_may_be_told_again(anna: Anna) -> None:
+    backlog = [part(number) for number in range(1, 21)]
+
+    async def work(tracker: Any) -> list[Any]:
+        told = await tracker.send_many(backlog, anna.access)
+        for mark, done in zip(backlog, told, strict=True):
+            undo = replace(mark, action=Action.UNWATCHED, mark=False, remote_id=done.remote_id)
+            await tracker.send(undo, anna.access)
+        left = len(plays(anna))
+        return [left, *await tracker.send_many(backlog, anna.access)]
+
+    left, *again = anna.run(work)
+
+    assert left == 0
+    assert all(outcome.answer.startswith("added") for outcome in again)
+    assert len(plays(anna)) == 20
+    assert len(anna.fake.made("GET /sync/watched")) == 2  # for the late ones, and once for all of it
+
+
 def test_one_of_two_episodes_of_a_file_is_taken_back_alone(anna: Anna) -> None:
     both = [EPISODE, replace(EPISODE, id=9, item=SECOND)]
     done = [anna.send(mark) for mark in both]
@@ -350,12 +369,14 @@ def test_a_key_is_all_that_is_needed(home: Home) -> None:
         key = server.fake.key("anna")
         result = home.json("connect", "mdblist", stdin=f"{key}\n")
         listed = home.run("accounts").stdout
+        judged = home.run("doctor").stdout
         (account,) = [row for row in home.json("accounts")["accounts"] if row["tracker"] == "mdblist"]
 
     assert (result["works"], result["name"]) == (True, "anna")
     assert key not in home.account("mdblist").tokens
     assert account["calls"]["limit"] == 1000
     assert "998 of 1,000 calls left today" in listed
+    assert "calls left today" in judged
 
 
 def test_a_wrong_key_is_said(home: Home) -> None:

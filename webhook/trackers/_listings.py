@@ -36,6 +36,14 @@ class Listing:
         if play.at is not None:
             insort(self.plays, play, key=play_date)
 
+    def drop(self, play: str | None, item: Item) -> None:
+        """Take a play out; one of ours may be listed without its id."""
+        self.plays = [
+            one
+            for one in self.plays
+            if one.remote_id != play and not (one.remote_id is None and is_play_of(item, one))
+        ]
+
 
 def play_date(play: WatchedItem) -> datetime:
     assert play.at is not None

@@ -155,7 +155,8 @@ class PlayHistory(Scrobbler, Generic[FormT]):
             delivery.remote_id if delivery.remote_id.isdecimal() else await self.find_play(delivery, access)
         )
         there = play is not None and await self.remove_play(int(play), delivery, access)
-        self.listings.pop(str(access.tokens), None)
+        if (listing := self.listings.get(str(access.tokens))) is not None:
+            listing.drop(play, delivery.item)
         return Done(answer="removed" if there else GONE, remote_id=delivery.remote_id)
 
     async def find_play(self, delivery: Delivery, access: Access) -> str | None:
