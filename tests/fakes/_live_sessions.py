@@ -59,6 +59,7 @@ class LiveSessions(Fake):
         self.changes = 0
         self.sockets: list[str] = []  # the kinds of messages that came over sockets
         self.open_sockets = 0
+        self.frames: list[str | bytes] = []
 
     @property
     def version(self) -> str:
@@ -146,6 +147,10 @@ class LiveSessions(Fake):
         """The item's file is gone, or has another name and so another id."""
         del self.known[item_id]
 
+    def send_raw(self, sent: str | bytes) -> None:
+        """A message as it is, over every socket that is served: half of one, a bad one, one of ten megabytes."""
+        self.frames.append(sent)
+
     def changed(self, key: str) -> None:
         """A session changed, which is said at once to whoever listens."""
         self.changes += 1
@@ -192,9 +197,12 @@ class LiveSessions(Fake):
 
     async def send_changes(self, socket: WebSocket) -> None:
         """Sessions when one changes: none at first, and none while nothing does."""
-        seen = self.changes
+        seen, place = self.changes, len(self.frames)
         while True:
             await asyncio.sleep(TICK)
+            for frame in self.frames[place:]:
+                place += 1
+                await (socket.send_bytes(frame) if isinstance(frame, bytes) else socket.send_text(frame))
             if self.changes != seen:
                 seen = self.changes
                 await self.send_message(

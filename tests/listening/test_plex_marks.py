@@ -74,6 +74,17 @@ def test_what_was_marked_before_is_not_said(attic: Attic) -> None:
     assert attic.ears.told == []
 
 
+def test_many_marks_of_one_second_are_read_no_further_than_they_are_known(attic: Attic) -> None:
+    for number in range(1001, 1301):
+        attic.add(number, "movie", 1)
+        attic.fake.mark(1, str(number), AT + HOUR)
+    assert len(attic.poll()) == 300
+    before = len(attic.fake.made("GET /library/sections/1/all"))
+    assert attic.poll() == []
+
+    assert len(attic.fake.made("GET /library/sections/1/all")) - before == 2  # the newest, and ratings
+
+
 def test_a_mark_by_hand_is_said_once_with_its_date(attic: Attic) -> None:
     """Trap 11."""
     attic.fake.mark(1, "7", AT + HOUR)

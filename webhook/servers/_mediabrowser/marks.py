@@ -62,10 +62,13 @@ class UserMarks:
         """Forget the ratings of what is not among these keys."""
         self.ratings = {key: rating for key, rating in self.ratings.items() if key in there}
 
+    def has_play(self, row: JsonRow) -> bool:
+        """True if an item is known to be played with this date."""
+        return self.played.get(item_key(row) or "") == played_ms(row)
+
     def is_news(self, row: JsonRow) -> bool:
         """True if an item that is played has another mark, date or rating than is known."""
-        key = item_key(row) or ""
-        return self.played.get(key) != played_ms(row) or self.ratings.get(key) != rating_of(row)
+        return not self.has_play(row) or self.ratings.get(item_key(row) or "") != rating_of(row)
 
     def find_marks(self, rows: Iterable[JsonRow]) -> list[JsonRow]:
         """The items that are played now and were not; one that was played again was heard, or is caught up with."""

@@ -24,6 +24,7 @@ from webhook.servers._mediabrowser.marks import (
     is_favourite,
     is_played,
     item_key,
+    played_ms,
     take_newest_rows,
 )
 from webhook.servers._mediabrowser.sessions import ITEM_FIELDS, SERIES_FIELDS, USER_DATA_FIELDS, pick
@@ -152,9 +153,10 @@ class MarksPoller:
             newest = take_newest_rows(page, until)
             if not newest.is_sorted:
                 return False
+            is_known = all(played_ms(row) and marks.has_play(row) for row in newest.rows)
             await self.say_marks(user, marks, newest.rows)
             start += len(page)
-            if not newest.goes_on or start >= total:
+            if not newest.goes_on or is_known or start >= total:
                 break
         return True
 

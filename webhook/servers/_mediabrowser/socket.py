@@ -108,7 +108,7 @@ class HintSocket:
         return kind is not None
 
 
-SILENT = logging.getLogger("websockets.silent")
+SILENT = logging.Logger("websockets.silent")  # noqa: LOG001 - or whoever sets up logging switches it on
 SILENT.disabled = True  # at its finest it writes addresses down, and a key is part of this one
 
 

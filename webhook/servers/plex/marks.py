@@ -66,6 +66,10 @@ class Known:
     def count_of(self, row: Json) -> int:
         return self.counts.get(values.text(row.get("ratingKey")) or "", 0)
 
+    def has_view(self, row: Json) -> bool:
+        """True if an item is known to be watched as often as this."""
+        return self.count_of(row) == count(row)
+
     def find_ratings(self, rows: Iterable[Json]) -> list[Json]:
         """Those of the items whose rating is newer and another than is known."""
         return [
@@ -80,7 +84,7 @@ class Known:
         """True if an item that is watched has another count, rating or a newer date than is known."""
         is_newer = (second_of(row, "lastViewedAt") or 0) > self.viewed_until
         rating = self.ratings.get(values.text(row.get("ratingKey")) or "")
-        return is_newer or rating != values.rating(row.get("userRating")) or self.count_of(row) != count(row)
+        return is_newer or rating != values.rating(row.get("userRating")) or not self.has_view(row)
 
     def find_unmarks(self, there: Collection[str]) -> list[str]:
         """The keys of the items that are known as watched and are not among those of all that are."""

@@ -151,10 +151,11 @@ class Poller:
                 newest = take_newest(page, VIEWED, until)
                 if not newest.is_sorted:
                     return False
+                is_known = all(second_of(row, VIEWED) and known.has_view(row) for row in newest.rows)
                 await self.say_marks(section, known.find_marks(newest.rows))
                 for row in newest.rows:
                     known.learn_view(row)
-                start, goes_on = start + len(page), newest.goes_on
+                start, goes_on = start + len(page), newest.goes_on and not is_known
         return True
 
     async def read_ratings(self, section: Section, known: Known) -> None:
