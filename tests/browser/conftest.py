@@ -25,7 +25,7 @@ PATIENCE = 15_000  # milliseconds
 SCRIPTS = pytest.mark.parametrize("scripts", [True, False], ids=["scripts", "no-scripts"])
 
 
-@pytest.fixture(scope="module")  # its loop stands in the way of other modules' loops
+@pytest.fixture(scope="package")  # its loop stands in the way of loops of tests that are not of this folder
 def browser() -> Iterator[Browser]:
     if CHROMIUM is None:
         pytest.skip("There is no Chromium here. On Debian or Ubuntu: sudo apt install chromium")
