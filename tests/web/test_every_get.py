@@ -163,7 +163,9 @@ class Home:
 
         async def inside() -> None:
             transport = httpx.ASGITransport(self.app, raise_app_exceptions=False)
-            async with httpx.AsyncClient(transport=transport, base_url=ORIGIN) as client:
+            async with httpx.AsyncClient(
+                transport=transport, base_url=ORIGIN, headers={"Accept-Encoding": "identity"}
+            ) as client:
                 await walk(client)
             await self.service.http.aclose()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
 import re
 from collections.abc import Callable, Iterator
@@ -79,7 +80,7 @@ def reachable(group: type, starts: list[Callable[..., Any]]) -> str:
     waiting = [one for one in starts if one.__module__ == group.__module__]
     while waiting:
         one = waiting.pop()
-        sources[one.__qualname__] = source = inspect.getsource(one)
+        sources[one.__qualname__] = source = read_source(inspect.unwrap(getattr(one, "__func__", one)))
         called = [own[word] for word in set(re.findall(r"\w+", source)) & own.keys()]
         waiting += [
             other
@@ -87,6 +88,9 @@ def reachable(group: type, starts: list[Callable[..., Any]]) -> str:
             if other.__module__ == group.__module__ and other.__qualname__ not in sources
         ]
     return "\n".join(sources.values())
+
+
+read_source = functools.cache(inspect.getsource)
 
 
 def methods(group: type) -> dict[str, Any]:
