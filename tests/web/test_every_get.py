@@ -24,6 +24,7 @@ import httpx
 import jsonschema
 import pytest
 from jsonschema.exceptions import best_match
+from sqlalchemy import Connection, select
 from starlette.routing import Mount
 from structlog.testing import capture_logs
 
@@ -31,12 +32,15 @@ from tests.compat._scrobbler import App
 from tests.prepared import open_service
 from tests.web.conftest import PASSWORD, document
 from tests.web.every_row import BEFORE, MEMBER, NOWHERE, OPTIONAL, OWNER, Rows, unknowable
-from webhook import app, lookups, servers, sources, trackers
+from webhook import app, clock, lookups, servers, sources, trackers
 from webhook.compat.videoscrobbler.methods import Tokens
 from webhook.domain.event import Event
 from webhook.service import Service
+from webhook.storage import tables
 from webhook.transfer import exports
 from webhook.web.http.errors import Shell
+from webhook.web.needs_you.queries import count, find_needs
+from webhook.web.visible import Visitor
 
 ORIGIN = "http://watchmark.test"
 NOBODY = "http://127.0.0.1:1"
@@ -381,6 +385,22 @@ def opened(tmp_path: Path) -> Iterator[Open]:
 
 def served(home: Home) -> list[str]:
     return [path for path in dict.fromkeys(gets(home.app)) if not path.startswith(ELSEWHERE)]
+
+
+@pytest.mark.parametrize("name", [OWNER, MEMBER])
+def test_what_waits_is_counted_as_it_is_listed(opened: Open, url: str, name: str) -> None:
+    home = opened(**({} if url.startswith("sqlite") else {"DATABASE_URL": url}))
+
+    def ask(connection: Connection) -> tuple[int, int]:
+        row = connection.execute(select(tables.person).where(tables.person.c.name == name)).one()
+        visitor = Visitor(person_id=row.id, name=name, is_admin=row.owner)
+        now = clock.now()
+        return count(connection, visitor, now, 3), find_needs(connection, visitor, now, 3).count
+
+    counted, listed = home.service.database.ask(ask)
+
+    assert counted == listed
+    assert counted > 3
 
 
 @pytest.mark.parametrize(("name", "settings"), [(OWNER, SET_UP), (MEMBER, {})])

@@ -11,7 +11,7 @@ from typing import Any
 
 import httpx
 import pytest
-from sqlalchemy import Connection, event, insert, select, update
+from sqlalchemy import Connection, insert, select, update
 from typer.testing import CliRunner
 
 from tests.fakes._server import Server
@@ -25,6 +25,7 @@ from webhook.domain.outcome import Park
 from webhook.people import identities, people
 from webhook.queues import parking
 from webhook.storage import tables
+from webhook.storage.prepared import driver_of
 from webhook.web.needs_you import queries as needs
 from webhook.web.visible import Visitor
 
@@ -222,11 +223,11 @@ def test_the_count_is_fast_with_much_behind_it(home: Household) -> None:
     began = time.perf_counter()
 
     def counted(connection: Connection) -> int:
-        event.listen(connection, "before_cursor_execute", lambda *given: asked.append(given[2]))
+        driver_of(connection).set_trace_callback(asked.append)
         return needs.count(connection, visitor, clock.now(), 3)
 
     assert home.service.database.ask(counted) == 1
-    assert len(asked) <= 9
+    assert len([one for one in asked if one.startswith("SELECT")]) in range(1, 6)
     assert time.perf_counter() - began < 1.0
 
 

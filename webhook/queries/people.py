@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Annotated, NamedTuple, cast
+from typing import Annotated, Any, NamedTuple, cast
 
 from pydantic import Field
-from sqlalchemy import Connection, func, select
+from sqlalchemy import Connection, Select, func, select
 from typing_extensions import TypedDict
 
 from webhook.clock import stamp
@@ -167,9 +167,7 @@ def list_unclaimed_identities(connection: Connection, token_of: int | None = Non
         waiting = waiting.where(webhook.c.token_id.in_(mine))
     waits = fetch_all(connection, waiting.group_by(webhook.c.identity_id), WaitingWebhooks)
     found = {row.identity_id: row for row in waits}
-    nobodys = select(identity).where(identity.c.person_id.is_(None), identity.c.ignored.is_(False))
-    if token_of is not None:
-        nobodys = nobodys.where(identity.c.id.in_(list(found)))
+    nobodys = select_unclaimed_ids(token_of).with_only_columns(identity)
     last = last_events(connection, [row.last for row in found.values()])
     return [
         {
@@ -179,6 +177,18 @@ def list_unclaimed_identities(connection: Connection, token_of: int | None = Non
         }
         for row in fetch_all(connection, nobodys.order_by(identity.c.id), IdentityRow)
     ]
+
+
+def select_unclaimed_ids(token_of: int | None) -> Select[Any]:
+    """The ids of the identities nobody claims; `token_of` as for the list of them."""
+    nobodys = select(identity.c.id).where(identity.c.person_id.is_(None), identity.c.ignored.is_(False))
+    if token_of is None:
+        return nobodys
+    mine = select(token.c.id).where(token.c.person_id == token_of)
+    waiting = select(webhook.c.identity_id).where(
+        webhook.c.state == WebhookState.UNCLAIMED, webhook.c.token_id.in_(mine)
+    )
+    return nobodys.where(identity.c.id.in_(waiting))
 
 
 def last_events(connection: Connection, webhook_ids: Sequence[int]) -> dict[int, LastEventJson]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import operator
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -9,9 +11,11 @@ from typing import Any
 from sqlalchemy import (
     ColumnElement,
     Connection,
+    Integer,
     Select,
     Text,
     and_,
+    bindparam,
     case,
     cast,
     collate,
@@ -34,10 +38,11 @@ from webhook.queries.deliveries import (
     select_deliveries,
 )
 from webhook.queries.held import HeldJson, count_holds, list_holds
-from webhook.queries.people import AccountJson, UnclaimedJson
+from webhook.queries.people import AccountJson, UnclaimedJson, select_unclaimed_ids
 from webhook.queries.senders import SilentServerJson
 from webhook.queues import parking
 from webhook.storage.json_sql import json_text
+from webhook.storage.prepared import Prepared
 from webhook.storage.rows import fetch_with
 from webhook.storage.tables import UnresolvedRow, account, delivery, person, play_key, unresolved
 from webhook.transfer import lookup_queue
@@ -114,30 +119,47 @@ def find_needs(connection: Connection, visitor: Visitor, now: datetime, silence_
 
 def count(connection: Connection, visitor: Visitor, now: datetime, silence_days: int) -> int:
     """The number of things that wait, for the navigation and title of every page; counted without reading them."""
-    parked = select(func.count()).where(account.c.parked.is_not(None))
-    if not visitor.is_admin:
-        parked = parked.where(account.c.person_id == visitor.person_id)
-    held = count_holds(None if visitor.is_admin else visitor.person_id or 0)
-    found = connection.execute(select(parked.scalar_subquery() + held.scalar_subquery())).scalar_one()
-    found += sum(count_by_kind(connection, visitor).values())
-    found += len(visible.open_identities(connection, visitor))
-    found += sum(map(len, limited_kinds(connection, visitor.restricted_to).values()))
+    counted = prepare_count(visitor.is_admin, connection.dialect.name)
+    found, limited = counted.rows(connection, {"person": visitor.person_id or 0})[0]
+    if limited:
+        found += sum(map(len, limited_kinds(connection, visitor.restricted_to).values()))
     if visitor.is_admin:
         found += len(visible.list_silent_servers(connection, visitor, now, silence_days))
     return int(found)
 
 
+@functools.cache
+def prepare_count(is_admin: bool, dialect: str) -> Prepared:
+    """The number of what is counted by the database alone, and that of parked deliveries, whose kinds are to be read."""
+    anybody: Any = bindparam("person", type_=Integer)
+    visitor = Visitor(is_admin=is_admin, person_id=anybody)
+    parked = select(func.count()).where(account.c.parked.is_not(None))
+    if not is_admin:
+        parked = parked.where(account.c.person_id == anybody)
+    rows = (
+        questions(visitor),
+        asked_imports(dialect, visitor),
+        stuck(visitor, "dead"),
+        select_unclaimed_ids(None if is_admin else anybody),
+    )
+    counts = [parked, count_holds(None if is_admin else anybody), *map(count_rows, rows)]
+    limited = select(func.count()).where(parking.is_stuck(), delivery.c.state == DeliveryState.PARKED)
+    total = functools.reduce(operator.add, (one.scalar_subquery() for one in counts))
+    return Prepared(select(total, limited.scalar_subquery()))
+
+
+def count_rows(wanted: Select[*tuple[Any, ...]]) -> Select[int]:
+    return select(func.count()).select_from(wanted.subquery())
+
+
 def count_by_kind(connection: Connection, visitor: Visitor) -> dict[str, int]:
     """The total of each kind that is listed only in part."""
     asked = {
-        "unmatched": questions(visitor).subquery(),
-        "unresolved": asked_imports(connection, visitor).subquery(),
-        "dead": stuck(visitor, "dead").subquery(),
+        "unmatched": questions(visitor),
+        "unresolved": asked_imports(connection.dialect.name, visitor),
+        "dead": stuck(visitor, "dead"),
     }
-    return {
-        name: connection.execute(select(func.count()).select_from(wanted)).scalar_one()
-        for name, wanted in asked.items()
-    }
+    return {name: connection.execute(count_rows(wanted)).scalar_one() for name, wanted in asked.items()}
 
 
 # --- deliveries
@@ -205,15 +227,15 @@ def siblings(connection: Connection, visitor: Visitor, delivery_id: int) -> list
 # --- what imports brought without ids
 
 
-def asked_imports(connection: Connection, visitor: Visitor) -> Select[Any]:
+def asked_imports(dialect: str, visitor: Visitor) -> Select[Any]:
     """The keys of the items of imported plays of the visitor's that wait for a choice."""
-    of_show, *kinds = question_conditions(connection, visitor)
+    of_show, *kinds = question_conditions(dialect, visitor)
     episodes, itself = (select(play_key.c.play_id).where(mine).exists() for mine in kinds)
     asked = or_(and_(of_show, episodes), itself)
     return select(unresolved.c.key.label("key")).where(unresolved.c.state == "unmatched", asked)
 
 
-def question_conditions(connection: Connection, visitor: Visitor) -> tuple[ColumnElement[bool], ...]:
+def question_conditions(dialect: str, visitor: Visitor) -> tuple[ColumnElement[bool], ...]:
     """Conditions: a question is about a show; a visitor's play key is an episode of that show; it is the item itself.
 
     An episode without numbers is known, like a film without a year, by the key of the question alone.
@@ -228,7 +250,7 @@ def question_conditions(connection: Connection, visitor: Visitor) -> tuple[Colum
     if not visitor.is_admin:
         people = people.where(person.c.id == visitor.person_id)
     theirs = play_key.c.person_id.in_(people)
-    known = play_key.c.key if connection.dialect.name == "sqlite" else collate(play_key.c.key, "C")
+    known = play_key.c.key if dialect == "sqlite" else collate(play_key.c.key, "C")
     return (
         or_(key.startswith(SHOW, autoescape=True), of_plex),
         and_(theirs, known >= begins, known < ends),
@@ -238,12 +260,12 @@ def question_conditions(connection: Connection, visitor: Visitor) -> tuple[Colum
 
 def imports(connection: Connection, visitor: Visitor) -> list[UnresolvedJson]:
     """The items of imported plays that wait for a choice, each with the number of the visitor's plays."""
-    waiting = asked_imports(connection, visitor).order_by(unresolved.c.key).limit(MAX_LISTED)
+    waiting = asked_imports(connection.dialect.name, visitor).order_by(unresolved.c.key).limit(MAX_LISTED)
     return with_plays(connection, visitor, waiting)
 
 
 def with_plays(connection: Connection, visitor: Visitor, wanted: Select[Any]) -> list[UnresolvedJson]:
-    of_show, *kinds = question_conditions(connection, visitor)
+    of_show, *kinds = question_conditions(connection.dialect.name, visitor)
     number = func.count(play_key.c.play_id.distinct())
     episodes, itself = (select(number).where(mine).correlate(unresolved).scalar_subquery() for mine in kinds)
     counted = wanted.with_only_columns(
@@ -266,5 +288,5 @@ def one(connection: Connection, visitor: Visitor, question: str) -> UnmatchedJso
         if row is None or visitor.restricted_to not in (None, row.person):
             return None
         return matches.unmatched_delivery_json(row, None)
-    asked = asked_imports(connection, visitor).where(unresolved.c.key == question)
+    asked = asked_imports(connection.dialect.name, visitor).where(unresolved.c.key == question)
     return next(iter(with_plays(connection, visitor, asked)), None)
