@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from html import escape
 from typing import Any
 
 import orjson
+from markupsafe import Markup
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
@@ -112,7 +114,9 @@ def operation(api: Mapping[str, Any], path: str, method: str, described: Schema)
             for status, answer in described["responses"].items()
             if status != "default"
         ],
-        "curl": curl(api["servers"][0]["url"], path, method, described, api["components"]["schemas"]),
+        "curl": text_of(
+            curl(api["servers"][0]["url"], path, method, described, api["components"]["schemas"])
+        ),
     }
 
 
@@ -251,6 +255,11 @@ def fields(
 
 
 # --- an example
+
+
+def text_of(command: str) -> Markup:
+    """A command as the text of an element, in which quotes need no escape."""
+    return Markup(escape(command, quote=False))  # noqa: S704 - it is escaped
 
 
 def curl(server: str, path: str, method: str, described: Schema, schemas: Mapping[str, Schema]) -> str:
