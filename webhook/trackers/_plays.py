@@ -2,30 +2,19 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import AsyncIterator, Sequence
-from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from dataclasses import dataclass
 from functools import partial
-from typing import Any, Generic
+from typing import Generic
 
-from webhook.domain.outcome import Dead, Done, Retry, Undelivered
-from webhook.domain.play import Dated
-from webhook.domain.retry import LIVE, UNSURE_PAUSE
+from webhook.domain.outcome import Done, Retry, Undelivered
+from webhook.domain.retry import UNSURE_PAUSE
 from webhook.trackers import Access, Delivery, WatchedItem
 from webhook.trackers._base import Outcome, require_date
-from webhook.trackers._json import as_time
-from webhook.trackers._listings import Listing, nearest_play, play_date
+from webhook.trackers._listings import ListedHistory, existing_play, nearest_play
 from webhook.trackers._refusals import unsettled_retry
 from webhook.trackers._scrobbler import FormT, PendingMark, Scrobbler, collect_outcomes, send_in_halves
-from webhook.trackers._viewings import CLOCK_SLACK, SAME_VIEWING, viewing_date
-
-GONE = "it was gone already"
-LISTING_TTL = 600.0
-"""Seconds for which a listed history is believed, before a late mark; our own marks are added to it."""
-
-MAX_LISTINGS = 4
-"""The accounts whose history is held in memory."""
+from webhook.trackers._viewings import viewing_date
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +27,7 @@ class Receipt:
     lost: int
 
 
-class PlayHistory(Scrobbler, Generic[FormT]):
+class PlayHistory(ListedHistory, Scrobbler, Generic[FormT]):
     """Looks into the history before it marks, sends late marks together, and undoes one play by its id.
 
     A subclass has `plays`, `forms` (the item in every form that a dated mark takes, the surest first), `send_marks`
@@ -46,17 +35,6 @@ class PlayHistory(Scrobbler, Generic[FormT]):
     """
 
     undated = False
-
-    def __init__(self, *given: Any) -> None:
-        super().__init__(*given)
-        self.listings: dict[str, Listing] = {}
-
-    def history(self, access: Access, since: datetime | None = None) -> AsyncIterator[WatchedItem]:
-        """As `webhook.trackers.ListsHistory`; `plays` reads the same for a mark that is on its way."""
-        return self.plays(access, since)
-
-    def plays(self, access: Access, since: datetime | None = None) -> AsyncIterator[WatchedItem]:
-        raise NotImplementedError
 
     def forms(self, delivery: Delivery) -> Sequence[FormT]:
         """Raises Unmatched where there is none."""
@@ -67,10 +45,6 @@ class PlayHistory(Scrobbler, Generic[FormT]):
 
     async def scrobble_mark(self, delivery: Delivery, access: Access) -> Done | None:
         """Mark it live; None where only a dated mark can name it."""
-        raise NotImplementedError
-
-    async def remove_play(self, play: int, delivery: Delivery, access: Access) -> bool:
-        """Take this play away; False if it was gone already."""
         raise NotImplementedError
 
     # Marks
@@ -146,61 +120,6 @@ class PlayHistory(Scrobbler, Generic[FormT]):
             elif not lost:
                 reason = f"{self.label} did not say what became of it"
                 mark.outcome = Retry(reason, after=UNSURE_PAUSE, unsure=True, suspect=True)
-
-    async def unmark(self, delivery: Delivery, access: Access) -> Done:
-        """Takes away the one play that we made, never others of the same item."""
-        if not delivery.remote_id:
-            raise Dead(f"Nothing of ours to undo: {self.label} had this play already, or never took it")
-        play = (
-            delivery.remote_id if delivery.remote_id.isdecimal() else await self.find_play(delivery, access)
-        )
-        there = play is not None and await self.remove_play(int(play), delivery, access)
-        if (listing := self.listings.get(str(access.tokens))) is not None:
-            listing.drop(play, delivery.item)
-        return Done(answer="removed" if there else GONE, remote_id=delivery.remote_id)
-
-    async def find_play(self, delivery: Delivery, access: Access) -> str | None:
-        """The id of a play of ours of which only the time is known."""
-        at = as_time(delivery.remote_id)
-        if at is None:
-            raise Dead(f"Nothing of ours to undo: {self.label} gave no id for this play")
-        told = replace(delivery, at=at, dated=Dated.EXACT)
-        listing = await self.list_since([told], access, fresh=True)
-        one = nearest_play(told, listing.between(at - CLOCK_SLACK, at + LIVE + SAME_VIEWING))
-        return None if one is None else one.remote_id
-
-    # The history
-
-    async def list_since(self, deliveries: Sequence[Delivery], access: Access, *, fresh: bool) -> Listing:
-        """The history among which these viewings would be, read again after a while, or where it must be `fresh`."""
-        since = min(delivery.at for delivery in deliveries) - timedelta(days=2)
-        return await self.list_plays(since, access, fresh=fresh)
-
-    async def list_plays(self, since: datetime | None, access: Access, *, fresh: bool = False) -> Listing:
-        account = str(access.tokens)
-        known = None if fresh else self.listings.get(account)
-        if known is not None and time.monotonic() < known.until:
-            if known.since is None or (since is not None and known.since <= since):
-                return known
-            since = None  # a long list goes out, which goes further back with each call
-        read = self.plays if fresh else self.history
-        plays = [play async for play in read(access, since) if play.at is not None]
-        listing = Listing(since, sorted(plays, key=play_date), time.monotonic() + LISTING_TTL)
-        if not fresh:
-            self.listings[account] = listing
-            for oldest in list(self.listings)[:-MAX_LISTINGS]:
-                del self.listings[oldest]
-        return listing
-
-    def remember(self, delivery: Delivery, play: str | None, access: Access) -> None:
-        """Add our own mark to the listed history."""
-        if (listing := self.listings.get(str(access.tokens))) is not None:
-            listing.add(WatchedItem(item=delivery.item, at=viewing_date(delivery), remote_id=play))
-
-
-def existing_play(play: WatchedItem, *, ours: bool) -> Done:
-    """A play that is there already. Only our own has a handle, since no other is ever taken back."""
-    return Done(answer=f"already there, watched at {play.at}", remote_id=play.remote_id if ours else None)
 
 
 def added_play(delivery: Delivery, play: WatchedItem | None) -> Done:

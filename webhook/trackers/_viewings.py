@@ -60,3 +60,8 @@ def viewing_date(delivery: Delivery) -> datetime | None:
 
 def is_undated(delivery: Delivery) -> bool:
     return delivery.dated is Dated.TICKED
+
+
+def wire_time(at: datetime) -> str:
+    """A time in UTC, to the second."""
+    return at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

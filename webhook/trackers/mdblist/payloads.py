@@ -15,7 +15,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 
 from webhook.domain.event import Episode, Ids, Item, Movie, Season, Show
 from webhook.domain.outcome import Unmatched
@@ -146,7 +145,3 @@ def item_ids(item: JsonObject) -> Ids:
     given = child(item, "ids")
     numbers = {name: as_int(given.get(name)) or None for name in ("trakt", "tvdb", "tmdb")}
     return Ids.from_json({**numbers, "imdb": as_text(given.get("imdb"))})
-
-
-def wire_time(at: datetime) -> str:
-    return at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

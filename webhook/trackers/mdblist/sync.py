@@ -25,11 +25,11 @@ from webhook.trackers._json import (
     total,
     unknown_shape,
 )
-from webhook.trackers._listings import is_play_of
-from webhook.trackers._plays import GONE, PlayHistory, Receipt
+from webhook.trackers._listings import GONE, is_play_of
+from webhook.trackers._plays import PlayHistory, Receipt
 from webhook.trackers._scrobbler import PendingMark, no_match
-from webhook.trackers._viewings import viewing_date
-from webhook.trackers.mdblist.payloads import LABEL, Form, Names, parse_play, sync_body, wire_time
+from webhook.trackers._viewings import viewing_date, wire_time
+from webhook.trackers.mdblist.payloads import LABEL, Form, Names, parse_play, sync_body
 
 PAGE_SIZE = 1000
 MAX_PAGE = 4 * 1024 * 1024

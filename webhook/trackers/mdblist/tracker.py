@@ -37,8 +37,8 @@ from webhook.trackers._json import (
 from webhook.trackers._refusals import park_as
 from webhook.trackers._scrobbler import Verb, mark_progress, no_match
 from webhook.trackers._sign_in import PastedToken
-from webhook.trackers._viewings import is_since
-from webhook.trackers.mdblist.payloads import LABEL, SURE_IDS, Names, parse_play, scrobble_body, wire_time
+from webhook.trackers._viewings import is_since, wire_time
+from webhook.trackers.mdblist.payloads import LABEL, SURE_IDS, Names, parse_play, scrobble_body
 from webhook.trackers.mdblist.watchlist import MDBListWatchlist
 
 PURPOSE = (
