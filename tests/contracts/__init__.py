@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from tests.contracts import lastfm, listenbrainz, mdblist, simkl, tmdb, trakt, tvdb, tvtime
+from tests.contracts import lastfm, listenbrainz, mdblist, scrob, simkl, tmdb, trakt, tvdb, tvtime
 from tests.contracts._schema import Contract, Request
 
 CONTRACTS: Mapping[str, Contract] = {
     "lastfm": lastfm.CONTRACT,
     "listenbrainz": listenbrainz.CONTRACT,
     "mdblist": mdblist.CONTRACT,
+    "scrob": scrob.CONTRACT,
     "simkl": simkl.CONTRACT,
     "tmdb": tmdb.CONTRACT,
     "trakt": trakt.CONTRACT,

@@ -17,13 +17,14 @@ from tests.fakes._server import Call, Fake, Server
 from tests.fakes.lastfm import LastFM
 from tests.fakes.listenbrainz import ListenBrainz
 from tests.fakes.mdblist import MDBList
+from tests.fakes.scrob import Scrob
 from tests.fakes.simkl import Simkl
 from tests.fakes.tmdb import Tmdb
 from tests.fakes.trakt import Trakt
 from tests.fakes.tvdb import Tvdb
 from tests.fakes.tvtime import TVTime
 
-FAKES: tuple[type[Fake], ...] = (LastFM, ListenBrainz, MDBList, Simkl, Tmdb, Trakt, Tvdb, TVTime)
+FAKES: tuple[type[Fake], ...] = (LastFM, ListenBrainz, MDBList, Scrob, Simkl, Tmdb, Trakt, Tvdb, TVTime)
 HEADERS: Mapping[str, Mapping[str, str]] = {
     "trakt": {
         "content-type": "application/json",
@@ -49,6 +50,7 @@ HEADERS: Mapping[str, Mapping[str, str]] = {
         "accept": "application/json",
         "user-agent": "Watchmark/1.0",
     },
+    "scrob": {"content-type": "application/json", "user-agent": "Watchmark/1.0", "x-api-key": "key"},
     "tvtime": {"user-agent": "Watchmark/1.0", "authorization": "Bearer token"},
     "tmdb": {"user-agent": "Watchmark/1.0"},
     "tvdb": {"user-agent": "Watchmark/1.0", "authorization": "Bearer token"},
@@ -58,6 +60,12 @@ AT = "2026-11-20T19:00:00.000Z"
 NUMBERED = {"ids": {"tvdb": 81189}, "seasons": [{"number": 1, "episodes": [{"number": 1, "watched_at": AT}]}]}
 SIGNED = {"api_key": "a" * 32, "api_sig": "b" * 32, "format": "json", "sk": "key"}
 IN_SHOW = {"ids": {"tmdb": 1396}, "season": {"number": 2, "episode": {"number": 5}}}
+SCROBBED = {
+    "tmdb_id": 20526,
+    "media_type": "movie",
+    "watched_at": "2026-11-20T19:00:00Z",
+    "completed": True,
+}
 LISTEN = {
     "listened_at": 1795380000,
     "track_metadata": {"artist_name": "Röyksopp", "track_name": "Some Resolve"},
@@ -125,6 +133,8 @@ RIGHT: list[tuple[str, str, str, Any]] = [
     ("listenbrainz", "POST", "/1/submit-listens", {"listen_type": "single", "payload": [LISTEN]}),
     ("mdblist", "POST", "/scrobble/start?apikey=k", {"progress": 79.9, "show": IN_SHOW}),
     ("mdblist", "GET", "/sync/watched?plays=all&limit=1000&since=2026-11-20T19:00:00Z", None),
+    ("scrob", "POST", "/api/proxy/history", SCROBBED),
+    ("scrob", "DELETE", "/history/event/9001", None),
     ("tvtime", "POST", "/sidecar/api2.tozelabs.com/v2/watched_episodes/episode/7?is_rewatch=0", None),
     ("tmdb", "GET", "/3/find/tt0903747?external_source=imdb_id&api_key=abc", None),
     ("tvdb", "GET", "/v4/series/81189/episodes/official?page=0&season=1&episodeNumber=2", None),
@@ -184,6 +194,9 @@ WRONG: list[tuple[str, str, str, Any, str]] = [
     ("mdblist", "POST", "/scrobble/stop", {"progress": 95, "show": {"ids": {"tmdb": 1396}}}, "season"),
     ("mdblist", "POST", "/sync/watched", {"shows": [{"ids": {"tmdb": 1396}}]}, "seasons"),
     ("mdblist", "GET", "/sync/watched?limit=1000", None, "plays"),
+    ("scrob", "POST", "/history", {**SCROBBED, "watched_at": "2026-11-20T22:00:00+02:00"}, "watched_at"),
+    ("scrob", "POST", "/history", {**SCROBBED, "media_type": "episode"}, "series_tmdb_id"),
+    ("scrob", "DELETE", "/history/item?tmdb_id=20526&media_type=movie", None, "no DELETE"),
     ("tvtime", "POST", "/sidecar/api2.tozelabs.com/v2/watched_episodes/episode/7", None, "is_rewatch"),
     ("tmdb", "GET", "/3/find/tt0903747", None, "external_source"),
     ("tvdb", "GET", "/v4/series/81189/episodes/official", None, "page"),

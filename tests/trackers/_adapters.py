@@ -34,6 +34,7 @@ from tests.fakes.listenbrainz import ListenBrainz as FakeListenBrainz
 from tests.fakes.mdblist import MDBList as FakeMDBList
 from tests.fakes.plex import ANNA
 from tests.fakes.plex import Plex as FakePlex
+from tests.fakes.scrob import Scrob as FakeScrob
 from tests.fakes.simkl import Seen
 from tests.fakes.simkl import Simkl as FakeSimkl
 from tests.fakes.trakt import Trakt as FakeTrakt
@@ -109,6 +110,8 @@ class Adapter:
     `send_many` has them, and `many_calls` is more than one where the service takes each by a call of its own. `says` is how the service says what others say by a status alone, as a
     fault is given it: Last.fm's 401 is {"status": 403, "body": {"error": 9, "message": "…"}}.
 
+    `named` is what the account is called, where the service does not say whose it is.
+
     `public` are the parts of a sign-in that are no secret, such as the id of a user. `forget` takes the marks of
     Anna's account out of the fake, for a tracker that writes nothing that is there already.
 
@@ -129,6 +132,7 @@ class Adapter:
     fill: Callable[[Any, Iterable[int]], None] = lambda fake, hours: None
     reads: str = ""
     three_pages: int = 0
+    named: str = "anna"
     expire: Callable[[Any], Any] | None = None
     many: tuple[Delivery, ...] = ()
     many_route: str = ""
@@ -180,6 +184,12 @@ def mdblist_holds(fake: Any, hours: Iterable[int]) -> None:
     for ago in hours:
         ids = {"trakt": 5000 + ago, "tmdb": 700_000 + ago}
         film = fake.catalogue.add("movie", title=f"Title {ago}", year=2000, ids=ids)
+        fake.remember(fake.user("anna"), film, NOW - timedelta(hours=ago))
+
+
+def scrob_holds(fake: Any, hours: Iterable[int]) -> None:
+    for ago in hours:
+        film = fake.catalogue.add("movie", title=f"Title {ago}", year=2000, ids={"tmdb": 700_000 + ago})
         fake.remember(fake.user("anna"), film, NOW - timedelta(hours=ago))
 
 
@@ -319,6 +329,25 @@ ADAPTERS: dict[str, Adapter] = {
         reads="GET /library/sections/1/all",
         three_pages=450,
         ticks=True,
+    ),
+    "scrob": Adapter(
+        fake=lambda: FakeScrob(clock=Clock(NOW)),
+        settings=lambda url: {"url": url},
+        tokens=lambda fake: fake.sign_in("anna"),
+        gone=lambda fake: fake.revoke("anna"),
+        forget=lambda fake: fake.user("anna").plays.clear(),
+        marks=lambda fake: len(fake.user("anna").plays),
+        told=(
+            Told(WATCHED_FILM, "POST /history"),
+            Told(replace(WATCHED, item=PLACED), "POST /history"),
+            Told(replace(LATE_WATCHED, item=replace(PLACED, ids=Ids())), "POST /history"),
+        ),
+        named=".test",
+        public=frozenset({"name"}),
+        wrong=SONG,
+        fill=scrob_holds,
+        reads="GET /history",
+        three_pages=250,
     ),
     "simkl": Adapter(
         fake=lambda: FakeSimkl(clock=Clock(NOW)),

@@ -146,7 +146,7 @@ def test_a_tracker_that_takes_many_at_once_is_tried_with_many(anna: Anna) -> Non
 def test_the_account_is_told_by_name(anna: Anna) -> None:
     name = anna.run(lambda tracker: tracker.check(anna.access))
 
-    assert "anna" in name.lower()
+    assert anna.adapter.named in name.lower()
 
 
 # What it does

@@ -42,6 +42,7 @@ ALL = [
     "trakt",
     "tvtime",
     "mdblist",
+    "scrob",
     "simkl",
     "lastfm",
     "listenbrainz",

@@ -1,0 +1,105 @@
+"""The base class of trackers that take one play with its date a call, each known by an id of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import ClassVar
+
+from webhook.domain.event import Action, Episode, Movie
+from webhook.domain.outcome import Dead, Done, Undelivered, Unmatched
+from webhook.domain.play import Dated
+from webhook.trackers import Access, Delivery, WatchedItem
+from webhook.trackers._json import as_time
+from webhook.trackers._listings import ListedHistory, existing_play, is_play_of
+from webhook.trackers._refusals import unsettled_retry
+from webhook.trackers._sign_in import PastedToken
+from webhook.trackers._viewings import is_fitting, noon, viewing_date
+
+UNDATED = "undated"
+"""The handle of a play without a date whose id is not known yet."""
+
+
+class DatedPlays(ListedHistory, PastedToken):
+    """Looks for a play before it adds it, and again afterwards for its id, by which it is taken back.
+
+    A subclass has `plays`, `list_item`, `add_play` and `remove_play`.
+    """
+
+    undated = True
+    actions: ClassVar[Mapping[Action, str]] = {Action.WATCHED: "mark", Action.UNWATCHED: "unmark"}
+
+    async def list_item(self, delivery: Delivery, access: Access, *, fresh: bool) -> Sequence[WatchedItem]:
+        """The plays that can be of this viewing, by item and time; those of a while ago unless `fresh`."""
+        raise NotImplementedError
+
+    async def add_play(self, delivery: Delivery, access: Access) -> str:
+        """Put the play into the history; returns what the service answered."""
+        raise NotImplementedError
+
+    async def mark(self, delivery: Delivery, access: Access) -> Done:
+        fresh = delivery.unsure or not delivery.late
+        if (
+            play := nearest_viewing(delivery, await self.list_item(delivery, access, fresh=fresh))
+        ) is not None:
+            return existing_play(play, ours=delivery.unsure)
+        answer = await self.add_play(delivery, access)
+        self.remember(delivery, None, access)
+        try:
+            held = await self.list_item(delivery, access, fresh=not delivery.late)
+        except Undelivered as decision:
+            raise unsettled_retry(self.label, decision) from decision
+        if (play := find_exact(delivery, held)) is None:
+            reason = f"{self.label} took this and lists no such play: it may refuse repeats"
+            raise Dead(reason, answer=answer)
+        return Done(answer=answer, remote_id=play.remote_id or date_handle(delivery))
+
+    async def find_play(self, delivery: Delivery, access: Access) -> str | None:
+        """The id of a play of ours of which only the time is known, to the second."""
+        at = as_time(delivery.remote_id)
+        dated = Dated.TICKED if at is None else Dated.EXACT
+        told = replace(delivery, at=at or delivery.at, dated=dated)
+        one = find_exact(told, await self.list_item(told, access, fresh=True))
+        return None if one is None else one.remote_id
+
+    def require_place(self, delivery: Delivery) -> tuple[int, int, int]:
+        """TMDB's id of an episode's show, its season and number."""
+        match delivery.item:
+            case Episode(season=int(season), number=int(number), numbering="aired") as item:
+                if item.show_ids.tmdb is not None:
+                    return item.show_ids.tmdb, season, number
+        raise Unmatched(f"{self.label} finds an episode by TMDB's id of its show, its season and number")
+
+    def require_film(self, delivery: Delivery) -> int:
+        """TMDB's id of a film; raises Dead for what is no film and no episode."""
+        if not isinstance(delivery.item, Movie):
+            raise Dead(f"{self.label} takes films and episodes that are watched, not a {delivery.item.kind}")
+        if delivery.item.ids.tmdb is None:
+            raise Unmatched(f"{self.label} finds a film by its TMDB id")
+        return delivery.item.ids.tmdb
+
+
+def nearest_viewing(delivery: Delivery, plays: Sequence[WatchedItem]) -> WatchedItem | None:
+    """Of these plays the one nearest to this viewing that can be of it."""
+    at = noon(delivery.at) if delivery.dated is Dated.DAY else delivery.at
+    fitting = [play for play in plays if is_fitting(delivery, play.at) and is_play_of(delivery.item, play)]
+    return min(fitting, key=lambda play: abs((play.at or at) - at), default=None)
+
+
+def find_exact(delivery: Delivery, plays: Sequence[WatchedItem]) -> WatchedItem | None:
+    """Of these plays the one with the date under which this viewing was sent."""
+    date = viewing_date(delivery)
+    fitting = (play for play in plays if is_same_second(play.at, date) and is_play_of(delivery.item, play))
+    return next(fitting, None)
+
+
+def is_same_second(one: datetime | None, other: datetime | None) -> bool:
+    if one is None or other is None:
+        return one is other
+    return abs(one - other) < timedelta(seconds=1)
+
+
+def date_handle(delivery: Delivery) -> str:
+    date = viewing_date(delivery)
+    return UNDATED if date is None else date.isoformat()
