@@ -222,7 +222,7 @@ def test_ctrl_c_keeps_what_came_in_and_the_same_command_goes_on(home: Home) -> N
     process = home.start("import", "letterboxd", str(path))
     assert soon(lambda: len(plays_counted(home)) > 0)
     process.send_signal(signal.SIGINT)
-    _, said = process.communicate(timeout=30)
+    _, said = process.communicate(timeout=120)
     came = plays_counted(home)
     again = home.json("import", "letterboxd", str(path))
 
@@ -391,7 +391,7 @@ def test_ctrl_c_stops_following_a_backfill_and_not_the_backfill(home: Home) -> N
         assert soon(lambda: bool(home.json("jobs")["jobs"]))
         time.sleep(1)
         process.send_signal(signal.SIGINT)
-        said, _ = process.communicate(timeout=30)
+        said, _ = process.communicate(timeout=120)
 
     assert process.returncode == 0
     assert "Job 1 continues in the background." in said

@@ -144,7 +144,12 @@ def serving(folder: Path, **settings: str) -> Iterator[Household]:
     environ = {"DATA_DIR": str(folder), "WORKER": "false", "CLAIM_FIRST_USER": "true", **settings}
     service = open_service(environ)
     config = uvicorn.Config(
-        app.web_app(service), port=0, log_config=None, access_log=False, proxy_headers=False
+        app.web_app(service),
+        port=0,
+        log_config=None,
+        access_log=False,
+        proxy_headers=False,
+        timeout_keep_alive=65,  # as the product has it: a test that waits finds the door open
     )
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, daemon=True)
