@@ -2,7 +2,20 @@
 
 import sys
 
-from bench import deliver, flat, history, lanes, pages, product, receive, scale, slow, start, upkeep
+from bench import (
+    deliver,
+    flat,
+    history,
+    lanes,
+    listening,
+    pages,
+    product,
+    receive,
+    scale,
+    slow,
+    start,
+    upkeep,
+)
 
 ALL = {
     "product": product.main,
@@ -16,6 +29,7 @@ ALL = {
     "history": history.main,
     "pages": pages.main,
     "scale": scale.main,
+    "listening": listening.main,
 }
 
 ONLY_BY_NAME = {"smoke": product.smoke}
