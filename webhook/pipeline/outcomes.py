@@ -64,7 +64,7 @@ def on_failure(base: Settlement, decision: Undelivered, row: DeliveryRow, lane: 
         case Skip():
             return on_end(base, DeliveryState.SKIPPED)
         case Dead(resend=True):
-            return replace(base, state=DeliveryState.DEAD, outcome="dead", unsure=False, attempts=0)
+            return replace(base, state=DeliveryState.DEAD, outcome="dead", attempts=0)
         case Dead():
             return on_end(base, DeliveryState.DEAD)
     return replace(base, state=DeliveryState.DEAD, outcome="dead")

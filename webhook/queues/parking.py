@@ -99,6 +99,8 @@ def revive(connection: Connection, ids: Collection[int], now: datetime) -> int:
     for row in together.values():
         unpark_with(connection, row, now)
     again = [row.id for row in rows]
+    # A dead one without an attempt is one that nobody could look up: whoever retries it has looked.
+    asked = and_(delivery.c.state == DeliveryState.DEAD, delivery.c.attempts == 0)
     if again:
         connection.execute(
             update(delivery)
@@ -108,7 +110,7 @@ def revive(connection: Connection, ids: Collection[int], now: datetime) -> int:
                 reason=None,
                 attempts=0,
                 due_at=case((delivery.c.happened_at > now, literal(now, Utc)), else_=delivery.c.happened_at),
-                unsure=or_(delivery.c.unsure, delivery.c.attempts > 0),
+                unsure=or_(and_(delivery.c.unsure, ~asked), delivery.c.attempts > 0),
                 candidates=None,
                 created_at=now,
             )

@@ -36,6 +36,7 @@ LATE_LABELS: Mapping[str, str] = texts(
 )
 MAX_ADDRESS, MAX_HEADERS, MAX_HEADER, MAX_USER = 2000, 20, 2000, 200
 HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,100}")
+SEPARATOR = re.compile(r"[/?&=]")
 OURS = frozenset(
     {"host", "content-length", "content-type", "transfer-encoding", "connection", "te", "upgrade"}
 )
@@ -175,7 +176,7 @@ def read_template(given: str) -> str:
 def conceal(said: str, receiver: Receiver) -> str:
     """What a receiver said, without what it repeats of the address and the headers."""
     url = httpx.URL(receiver.url)
-    secrets = [*re.split(r"[/?&=]", url.raw_path.decode()), *re.split(r"[/?&=]", f"{url.path}?{url.params}")]
+    secrets = [*SEPARATOR.split(url.raw_path.decode()), *SEPARATOR.split(f"{url.path}?{url.params}")]
     for value in receiver.headers.values():
         secrets += [value, *value.split()]
     for secret in sorted(set(secrets), key=len, reverse=True):

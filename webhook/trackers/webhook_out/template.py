@@ -14,7 +14,8 @@ from typing import Any
 MAX_TEMPLATE = 16 * 1024
 """Characters of a template."""
 
-NAME = re.compile(r"\{\{\s*([a-z_]*)\s*\}\}")
+NAME = re.compile(r"\{\{\s*([a-z_]+)\s*\}\}")
+BRACED = re.compile(r"\{\{([^{}\n]*)\}\}")
 PARTS = re.compile(r'"(?:[^"\\\n]|\\.)*"|\{\{[^{}\n]*\}\}')
 """A text of JSON, or a name that stands outside of one."""
 
@@ -33,7 +34,7 @@ def parse_template(text: str, known: Collection[str]) -> Any:
     if len(text) > MAX_TEMPLATE:
         raise TemplateError(f"The template is longer than {MAX_TEMPLATE} characters.")
     for number, line in enumerate(text.splitlines(), 1):
-        for name in re.findall(r"\{\{(.*?)\}\}", line):
+        for name in BRACED.findall(line):
             if (wanted := name.strip()) not in known:
                 raise TemplateError(f"Line {number} of the template: there is no value called {wanted[:40]}.")
     try:

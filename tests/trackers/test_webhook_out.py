@@ -12,6 +12,7 @@ import pytest
 from tests.running import eventually
 from tests.trackers._access import Access
 from tests.trackers._adapters import FILM, MARK, PILOT
+from tests.web import conftest
 from tests.web.conftest import Household
 from webhook import client, clock
 from webhook.domain.event import Action, Ids
@@ -20,6 +21,7 @@ from webhook.people import identities, people
 from webhook.trackers import Delivery, webhook_out
 from webhook.trackers.webhook_out.receiver import make_receiver
 
+home, opened = conftest.home, conftest.opened
 FILM_MARK = replace(MARK, duration_ms=7_500_000)
 EPISODE_MARK = replace(FILM_MARK, item=PILOT, duration_ms=2_820_000)
 KNOWN_AS = {"nested": "jellyfin", "flat": "jellyfin", "generic": "generic", "template": "generic"}
