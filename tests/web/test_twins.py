@@ -62,6 +62,7 @@ TWINS = {
     "/needs-you/held": "POST /held/accept",
     "/history/jobs/{id}/cancel": "POST /jobs/{id}/cancel",
     "/connections/{name}/test": "POST /connections/{name}/test",
+    "/connections/{name}/server": "PUT /connections/{name}/settings",
     "/connections/{name}/settings": "PUT /connections/{name}/settings",
     "/connections/{name}/sign-in": "POST /accounts/connect",
     "/connections/{name}/cancel": "DELETE /sign-ins/{id}",
@@ -95,6 +96,7 @@ ALONE = {
     "/sign-out": "a token is revoked",
     "/welcome/{secret}": "the link is for a browser",
     "/start/find": "it only fills in a form",
+    "/connections/{name}/find": "it only fills in a form",
     "/start/step": "which steps are put off is a matter of that page",
     "/theme": "the colours are a browser's",
 }
