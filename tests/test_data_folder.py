@@ -38,11 +38,12 @@ from webhook.accounts.keys import new_key
 from webhook.cli import serve
 from webhook.cli._reload import Front
 from webhook.maintenance import integrity
-from webhook.people import people, tokens
+from webhook.people import tokens
 from webhook.queues import inbox
 from webhook.service import Service
 from webhook.storage import migrate
 from webhook.storage.db import Damaged, Database, Unavailable
+from webhook.storage.types import to_ms
 
 ROOT = Path(__file__).parent.parent
 COMMANDS: Sequence[Sequence[str]] = (
@@ -253,8 +254,12 @@ def test_an_older_version_is_brought_up_to_date_by_the_start_alone(home: Path, t
 def made_by_older(folder: Path) -> None:
     opened = Database(f"sqlite:///{database(folder)}")
     opened.do(lambda connection: command.upgrade(migrate.alembic_config(connection), "0001"))
-    opened.do(lambda connection: people.add_person(connection, "me", clock.now(), owner=True))
     opened.close()
+    with closing(sqlite3.connect(database(folder))) as connection, connection:
+        connection.execute(
+            "INSERT INTO person (name, owner, filters, created_at) VALUES ('me', 1, '{}', ?)",
+            (to_ms(clock.now()),),
+        )
 
 
 def test_settings_made_in_the_browser_outlive_the_move_of_secrets(home: Path) -> None:

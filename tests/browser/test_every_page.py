@@ -353,6 +353,7 @@ def watched(page: Page, house: Process, status: int) -> Iterator[Page]:
         "pageerror": lambda error: wrong.append(str(error)),
         "console": lambda said: wrong.append(said.text) if said.type == "error" else None,
     }
+    page.goto("about:blank")  # what the page before has yet to say is its own
     for event, hear in hears.items():
         page.on(event, hear)
     page.set_viewport_size(DESKTOP)

@@ -110,7 +110,9 @@ class House:
 def house(tmp_path: Path) -> Iterator[House]:
     keeper = TraktKeeper()
     with Server(keeper.fake) as server:
-        yield House(tmp_path, keeper, server.url)
+        made = House(tmp_path, keeper, server.url)
+        with made.process.http:
+            yield made
 
 
 def test_a_read_that_is_killed_in_the_middle_changes_nothing(house: House) -> None:
