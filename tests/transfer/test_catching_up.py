@@ -131,6 +131,12 @@ def test_what_was_before_this_service_is_for_an_import(attic: Attic) -> None:
     assert attic.missed() == 1
 
 
+def test_what_was_played_in_the_second_of_the_beginning_is_missed(attic: Attic) -> None:
+    attic.view(1, ago(days=30))
+
+    assert attic.missed() == 1
+
+
 def test_what_was_watched_offline_is_found_though_it_is_recorded_late(attic: Attic) -> None:
     attic.view(1, ago(hours=3))
     attic.catch_up()

@@ -34,6 +34,9 @@ log = structlog.get_logger()
 LOOK_BACK = timedelta(days=2)
 """How far each run looks back before the last position: servers record offline plays late."""
 
+SECOND = timedelta(seconds=1)
+"""Servers date by the second: what is played in that of the beginning may seem to be from before it."""
+
 BATCH_SIZE = 100
 NIGHT = time(3, 10)
 FIRST_RETRY, MAX_RETRY = timedelta(minutes=1), timedelta(hours=1)
@@ -151,7 +154,7 @@ def mark_of(connection: Connection, server: str) -> Mark:
     value = connection.execute(select(note.c.value).where(note.c.name == name_of(server))).scalar()
     if value is None:
         began = connection.execute(select(func.min(person.c.created_at))).scalar()
-        return Mark(until=(began or clock.now()) + LOOK_BACK, seen={})
+        return Mark(until=(began or clock.now()) - SECOND + LOOK_BACK, seen={})
     ran_at = value.get("ran_at")
     return Mark(
         from_ms(value["until"]),
