@@ -82,7 +82,8 @@ def test_an_account_gets_only_the_kinds_that_its_own_filter_lets_through(home: H
     home.add(PARASITE)
     home.add(TIDEWATER)
 
-    rows = home.database.ask(lambda connection: connection.execute(delivery.select()).all())
+    enqueued = delivery.select().order_by(delivery.c.id)
+    rows = home.database.ask(lambda connection: connection.execute(enqueued).all())
     states = [(row.item["title"], row.state) for row in rows if row.account_id == home.accounts["trakt"]]
     assert states == [("Parasite", "skipped"), ("Tidewater", "waiting")]
 
