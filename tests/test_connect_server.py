@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from tests.connecting import FILM, open_attic
 from tests.fakes._server import Server
 from tests.fakes.jellyfin import Jellyfin
 from tests.fakes.plex import ANNA, Plex
@@ -18,23 +19,10 @@ from tests.running import Process, eventually, started
 
 pytestmark = pytest.mark.e2e
 
-FILM = {
-    "ratingKey": "11",
-    "type": "movie",
-    "title": "Alone",
-    "year": 2019,
-    "duration": 7_200_000,
-    "Guid": [{"id": "tmdb://4321"}],
-}
-
 
 @pytest.fixture
 def attic() -> Iterator[Server]:
-    fake = Plex()
-    fake.add_owner()
-    fake.add_person()
-    with Server(fake) as server:
-        fake.addresses = [server.url]
+    with open_attic() as server:
         yield server
 
 

@@ -10,19 +10,15 @@ from playwright.sync_api import Browser, expect
 
 from tests.browser.conftest import PASSWORD, PHONE, SCRIPTS, comes, opened
 from tests.browser.test_first_evening import step
+from tests.connecting import FILM, open_attic
 from tests.fakes._server import Server
-from tests.fakes.plex import ANNA, Plex
+from tests.fakes.plex import ANNA
 from tests.running import Process, eventually, started
-from tests.test_connect_server import FILM
 
 
 @pytest.fixture
 def attic() -> Iterator[Server]:
-    fake = Plex()
-    fake.add_owner()
-    fake.add_person()
-    with Server(fake) as server:
-        fake.addresses = [server.url]
+    with open_attic() as server:
         yield server
 
 

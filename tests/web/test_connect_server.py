@@ -7,10 +7,10 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.connecting import open_attic
 from tests.fakes._server import Server
 from tests.fakes.emby import Emby
 from tests.fakes.jellyfin import Jellyfin
-from tests.fakes.plex import Plex
 from tests.running import eventually
 from tests.web.conftest import Household, Open, form_token
 from tests.web.test_connections import post, read
@@ -20,11 +20,7 @@ from webhook.servers import _finding
 
 @pytest.fixture
 def attic() -> Iterator[Server]:
-    fake = Plex()
-    fake.add_owner()
-    fake.add_person()
-    with Server(fake) as server:
-        fake.addresses = [server.url]
+    with open_attic() as server:
         yield server
 
 
