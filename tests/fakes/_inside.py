@@ -53,7 +53,8 @@ class Inside(Server):
         connection = Connection(request.content)
         limit = request.extensions.get("timeout", {}).get("read")
         try:
-            await asyncio.wait_for(self.fake(scope_of(request), connection.receive, connection.send), limit)
+            async with asyncio.timeout(limit):
+                await self.fake(scope_of(request), connection.receive, connection.send)
         except TimeoutError:
             raise httpx.ReadTimeout("no answer in time") from None
         return connection.response()

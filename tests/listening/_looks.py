@@ -16,8 +16,8 @@ from tests.listening._ears import Ears
 from webhook import client
 from webhook.domain.event import Event
 from webhook.domain.outcome import Undelivered
-from webhook.pipeline.listener import end_task
 from webhook.servers import emby, jellyfin
+from webhook.servers._tasks import end_tasks
 
 NORA, BEN = "d1" * 16, "d2" * 16
 SOON = 10.0
@@ -66,7 +66,7 @@ class Evening:
                 await self.pass_looks(line)
         finally:
             broke = line.done()
-            await end_task(line)
+            await end_tasks([line])
             await http.aclose()
         error = line.exception() if broke else None
         assert error is None or isinstance(error, Undelivered)

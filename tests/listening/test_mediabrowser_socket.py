@@ -13,8 +13,8 @@ from tests.fakes._server import Server
 from tests.listening._looks import LENGTH, NORA, SERVERS, Evening, episode
 from webhook import client
 from webhook.domain.event import Action
-from webhook.pipeline.listener import end_task
 from webhook.servers._mediabrowser import listening, socket, viewings
+from webhook.servers._tasks import end_tasks
 
 SOON = 10.0
 
@@ -40,7 +40,7 @@ class Socketed(Evening):
                 self.fake.stop("s1", LENGTH)
                 await self.until(lambda: len(self.ears.told) >= len(wanted))
         finally:
-            await end_task(line)
+            await end_tasks([line])
             await http.aclose()
         return [event.action for event in self.events]
 
@@ -96,7 +96,7 @@ def test_signs_of_life_keep_a_socket_open(server: Socketed, monkeypatch: pytest.
             async with asyncio.timeout(SOON):
                 await server.until(lambda: server.fake.sockets.count("KeepAlive") >= 10)
         finally:
-            await end_task(line)
+            await end_tasks([line])
             await http.aclose()
         return server.fake.sockets.count("SessionsStart")
 
@@ -114,7 +114,7 @@ def test_the_key_is_in_no_log(server: Socketed) -> None:
         made = module.build(module.Settings.model_validate({"url": server.url, "api_key": key}), http)
         task = asyncio.create_task(made.socket(lambda: hints.append(1), lambda: hints.append(2)).run())
         await asyncio.sleep(0.5)
-        await end_task(task)
+        await end_tasks([task])
         await http.aclose()
 
     with capture_logs() as logs:

@@ -25,6 +25,7 @@ from webhook.queues import listening
 from webhook.queues.inbox import LISTENED_CONTENT_TYPE, ReceivedWebhook
 from webhook.queues.listening import LeaseRequest, LineState, LineStatus
 from webhook.servers import Listenable, Server, is_listenable
+from webhook.servers._tasks import end_tasks
 from webhook.sources._listened import Statement
 from webhook.storage.db import Database, Unavailable
 from webhook.storage.tables import account
@@ -100,14 +101,14 @@ class Listener:
                 if held and line is None:
                     line = asyncio.create_task(self.hold_line())
                 if not held and line is not None:
-                    await end_task(line)
+                    await end_tasks([line])
                     line = None
                 if line is not None and line.done():
                     line.result()
                 await clock.awaken(asyncio.Event(), stop, listening.RENEWAL_INTERVAL.total_seconds())
         finally:
             if line is not None:
-                await end_task(line)
+                await end_tasks([line])
             with contextlib.suppress(Unavailable):
                 await self.database.write(listening.release_lines, self.lease_request())
 
@@ -243,12 +244,3 @@ class Listener:
         seal = self.seal
         opened = [seal.open(one) for one in sealed if seal.opens(one)] if seal is not None else []
         return {str(one["name"]): str(one["token"]) for one in opened if one.get("name") and one.get("token")}
-
-
-async def end_task(task: asyncio.Task[None]) -> None:
-    """Cancel a task until it has ended: on Python 3.11 `wait_for` swallows a cancellation that meets its result."""
-    while not task.done():
-        task.cancel()
-        await asyncio.wait({task}, timeout=1)
-    with contextlib.suppress(asyncio.CancelledError, Exception):
-        task.result()

@@ -145,7 +145,8 @@ class Line:
         """Take in the alerts one by one, and what is due by the clock."""
         while True:
             try:
-                at, frame = await asyncio.wait_for(self.frames.get(), TICK)
+                async with asyncio.timeout(TICK):
+                    at, frame = await self.frames.get()
             except TimeoutError:
                 at, frame = clock.now(), b""
             if isinstance(frame, Undelivered):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -79,11 +80,10 @@ class Poller:
                 raise
             except Undelivered as error:
                 log.info("Plex could not be asked for marks.", action="poll_marks", why=str(error))
-            try:
-                await asyncio.wait_for(self.hints.wait(), POLL_INTERVAL)
-                await asyncio.sleep(HINT_DELAY)
-            except TimeoutError:
-                pass
+            with suppress(TimeoutError):
+                async with asyncio.timeout(POLL_INTERVAL):
+                    await self.hints.wait()
+                    await asyncio.sleep(HINT_DELAY)
             self.hints.clear()
 
     async def poll(self) -> None:
