@@ -23,6 +23,7 @@ SHARED = {
     "KINDS": "the kinds of item that an export can hold",
     "LABEL": "a plug-in's name, for people",
     "MEDIA_TYPE": "an export's",
+    "NOTE": "a tracker's, on what its facts leave out",
     "OPERATIONS": "the operations of the API that a feature answers",
     "PURPOSE": "a plug-in's, in a sentence",
     "SETUP": "a plug-in's set-up text",

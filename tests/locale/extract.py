@@ -26,7 +26,7 @@ SPOKEN = frozenset({
 })  # fmt: skip
 """What says its texts to people: outcomes, refusals, errors, and what describes a setting."""
 
-NAMES = frozenset({"PURPOSE", "SETUP", "DESCRIPTION", "LABEL"})
+NAMES = frozenset({"PURPOSE", "SETUP", "DESCRIPTION", "LABEL", "NOTE"})
 """The names by which plug-ins say what they are for."""
 
 APART = (

@@ -24,6 +24,7 @@ from webhook.domain.outcome import Dead, Done, Park, Retry, Skip, Snooze, Undeli
 from webhook.domain.play import Dated
 from webhook.domain.playback import TWIN_WINDOW
 from webhook.trackers import Delivery, WatchedItem
+from webhook.trackers._facts import Dates, Rewatches, find_class
 from webhook.trackers._viewings import play_start
 
 NAMES = sorted(MODULES)
@@ -52,6 +53,15 @@ ANY_SUCCESS = ("half an object", "another shape")
 
 WHOLE = ("a page", "half an object", "another shape", "a huge one")
 """Those that arrive: it may be this delivery that the service stumbles over, and no other."""
+
+KEPT: Mapping[Dates, slice] = {
+    Dates.EACH: slice(0, 2),
+    Dates.FIRST: slice(0, 1),
+    Dates.LAST: slice(1, 2),
+    Dates.SPAN: slice(0),
+    Dates.NONE: slice(0),
+}
+"""Of two viewings those whose times a service then has."""
 
 
 @pytest.fixture
@@ -147,6 +157,24 @@ def test_the_account_is_told_by_name(anna: Anna) -> None:
     name = anna.run(lambda tracker: tracker.check(anna.access))
 
     assert anna.adapter.named in name.lower()
+
+
+@pytest.mark.parametrize("name", [name for name in LISTING if not name.startswith("tvtime")])
+def test_two_viewings_of_an_item_are_dated_as_the_tracker_declares(anna: Anna) -> None:
+    one, facts = anna.adapter.told[0].delivery, find_class(anna.module).facts
+    early, late = (
+        replace(one, id=number, action=Action.WATCHED, at=at, started_at=None, late=True, rewatch=number > 1)
+        for number, at in enumerate((NOW - timedelta(days=9), NOW - timedelta(days=2)), start=1)
+    )
+
+    outcomes = [anna.send(early), anna.send(late)]
+
+    held = [viewing.at for viewing in anna.held()[0]]
+    begun = isinstance(one.item, Track)
+    sent = [(play_start(told) if begun else told.at).replace(microsecond=0) for told in (early, late)]
+    assert all(isinstance(outcome, Done) for outcome in outcomes), outcomes
+    assert len(held) == (2 if facts.rewatches is Rewatches.EACH else 1)
+    assert facts.dates is None or [at for at in sent if at in held] == sent[KEPT[facts.dates]]
 
 
 # What it does

@@ -25,6 +25,8 @@ from webhook.settings import Environ, read_settings
 if TYPE_CHECKING:
     import httpx
 
+    from webhook.trackers._facts import Facts
+
 Tokens = Mapping[str, Any]
 SignIn = Literal["device", "web", "password", "token", "receiver", "none"]
 
@@ -121,6 +123,7 @@ class SignInFailed(Exception):
 class Tracker(Protocol):
     name: str
     label: str
+    facts: Facts
     sign_in: SignIn
     kinds: frozenset[Kind]
     tells: frozenset[Action]  # the actions it takes

@@ -28,6 +28,11 @@ def as_rows(value: Any) -> list[JsonObject]:
     return [row for row in value if isinstance(row, dict)] if isinstance(value, list) else []
 
 
+def as_one_or_more(value: Any) -> list[JsonObject]:
+    """The rows of a list that stands as an object where it has one row."""
+    return as_rows(value if isinstance(value, list) else [value])
+
+
 def as_text(value: Any) -> str | None:
     return value if isinstance(value, str) and value else None
 

@@ -17,6 +17,7 @@ from webhook.settings import Address
 from webhook.trackers import Access, Delivery, Tokens
 from webhook.trackers._base import TrackerSettings
 from webhook.trackers._changes import ItemState
+from webhook.trackers._facts import Anime, Cost, Dates, Facts, Rewatches
 from webhook.trackers._json import child
 from webhook.trackers._mediabrowser import CLIENT, MediaBrowser, marks_of, user_of
 
@@ -44,6 +45,7 @@ class Emby(MediaBrowser):
 
     name = "emby"
     label = LABEL
+    facts = Facts(Cost.SELF_HOSTED, Dates.FIRST, Rewatches.NONE, Anime.SERIES)
     fields: ClassVar[str] = "ProviderIds,ProductionYear,UserDataLastPlayedDate,UserDataPlayCount"
 
     def items_path(self, user_id: str) -> tuple[str, dict[str, str]]:

@@ -23,6 +23,7 @@ from webhook.settings import Address
 from webhook.trackers import Access, Delivery, Tokens
 from webhook.trackers._base import TrackerSettings, require_date
 from webhook.trackers._changes import ItemState
+from webhook.trackers._facts import Anime, Cost, Dates, Facts, Rewatches
 from webhook.trackers._json import as_text
 from webhook.trackers._mediabrowser import CLIENT, MediaBrowser, marks_of, timestamp, user_of
 
@@ -53,6 +54,7 @@ class Jellyfin(MediaBrowser):
 
     name = "jellyfin"
     label = LABEL
+    facts = Facts(Cost.SELF_HOSTED, Dates.FIRST, Rewatches.NONE, Anime.SERIES)
     patches = (False, 0.0)
     fields: ClassVar[str] = "ProviderIds"
 

@@ -20,7 +20,8 @@ from webhook.settings import Address
 from webhook.trackers import Access, Delivery, DeviceCode, SignIn, SignInFailed, Tokens, WatchedItem
 from webhook.trackers import _refusals as refusals
 from webhook.trackers._base import Outcome, TrackerSettings, WritesPerSecond, require_date, unwrap
-from webhook.trackers._json import JsonObject, as_int, as_rows, as_text, child, parse_object
+from webhook.trackers._facts import Anime, Cost, Dates, Facts, Rewatches
+from webhook.trackers._json import JsonObject, as_int, as_one_or_more, as_text, child, parse_object
 from webhook.trackers._music import MusicTracker, ViewingPages, clean_name, track_viewing
 from webhook.trackers._pages import read_pages
 from webhook.trackers._sign_in import DeviceSignIn
@@ -28,6 +29,7 @@ from webhook.trackers._viewings import play_start
 
 LABEL = "Last.fm"
 PURPOSE = "Shows what you are listening to, scrobbles your music, and loves the tracks that you love."
+NOTE = "Takes no play that is more than about two weeks old."
 SETUP: tuple[str, ...] = (
     "Sign in at Last.fm and open https://www.last.fm/api/account/create",
     "Fill in a name, a description and a homepage of your choice. Leave the callback URL empty.",
@@ -103,6 +105,7 @@ class LastFM(DeviceSignIn, MusicTracker):
 
     name = "lastfm"
     label = LABEL
+    facts = Facts(Cost.FREE, Dates.EACH, Rewatches.EACH, Anime.NONE, NOTE)
     sign_in: SignIn = "web"
     batch = 50
     statuses = {404: refusals.die_of(WRONG_ADDRESS)}
@@ -155,7 +158,7 @@ class LastFM(DeviceSignIn, MusicTracker):
             numbered = {**fields, "page": str(page)}
             body = await self.post_as(access, "user.getRecentTracks", numbered, "recenttracks")
             recent = body["recenttracks"]
-            viewings = map(parse_scrobble, one_or_more(recent.get("track")))
+            viewings = map(parse_scrobble, as_one_or_more(recent.get("track")))
             return [*filter(None, viewings)], as_int(child(recent, "@attr").get("totalPages")) or None
 
         return read_pages(read, lambda viewing: viewing)
@@ -213,7 +216,7 @@ def signature(params: Mapping[str, str], secret: str) -> str:
 
 def parse_outcomes(body: JsonObject) -> list[Outcome]:
     scrobbles = child(body, "scrobbles")
-    outcomes = [parse_outcome(row) for row in one_or_more(scrobbles.get("scrobble"))]
+    outcomes = [parse_outcome(row) for row in as_one_or_more(scrobbles.get("scrobble"))]
     ignored = as_int((child(scrobbles, "@attr") or scrobbles).get("ignored")) or 0
     if ignored >= len(outcomes) and all(isinstance(outcome, Done) for outcome in outcomes):
         return [Dead(f"{LABEL} ignored it without saying why") for _ in outcomes]
@@ -238,11 +241,6 @@ def parse_scrobble(row: JsonObject) -> WatchedItem | None:
         return None
     title, artist, album = (element_text(row.get(name)) for name in ("name", "artist", "album"))
     return track_viewing(played_at, title, artist, album)
-
-
-def one_or_more(given: Any) -> list[JsonObject]:
-    """The rows of a list, which Last.fm gives as an object where it is one row."""
-    return as_rows(given if isinstance(given, list) else [given])
 
 
 def element_text(value: Any) -> str:

@@ -28,6 +28,7 @@ from webhook.settings import Address
 from webhook.trackers import Access, Delivery, Tokens, WatchedItem
 from webhook.trackers import _refusals as refusals
 from webhook.trackers._base import Outcome, TrackerSettings, require_date, unwrap
+from webhook.trackers._facts import Anime, Cost, Dates, Facts, Rewatches
 from webhook.trackers._json import JsonObject, as_int, as_rows, as_text, child, parse_object
 from webhook.trackers._music import MusicTracker, ViewingPages, clean_name, track_viewing
 from webhook.trackers._pacing import RateLimit
@@ -84,6 +85,7 @@ class ListenBrainz(PastedToken, MusicTracker):
 
     name = "listenbrainz"
     label = LABEL
+    facts = Facts(Cost.FREE, Dates.EACH, Rewatches.EACH, Anime.NONE)
     token_page = "https://listenbrainz.org/settings/"
     actions: ClassVar[Mapping[Action, str]] = {**MusicTracker.actions, Action.UNWATCHED: "unmark"}
     batch = 1000

@@ -35,6 +35,7 @@ from webhook.settings import Address
 from webhook.trackers import Access, Delivery, Tokens, WatchedItem
 from webhook.trackers._base import TrackerSettings, WritesPerSecond
 from webhook.trackers._dated import DatedPlays
+from webhook.trackers._facts import Anime, Cost, Dates, Facts, Rewatches
 from webhook.trackers._json import (
     JsonObject,
     as_int,
@@ -80,6 +81,7 @@ class Scrob(DatedPlays):
 
     name = "scrob"
     label = LABEL
+    facts = Facts(Cost.SELF_HOSTED, Dates.EACH, Rewatches.EACH, Anime.SERIES)
     token_page = "Connections in Scrob"
     kinds = frozenset({Kind.MOVIE, Kind.EPISODE})
     needs = {Kind.MOVIE: ("tmdb",), Kind.EPISODE: ("show.tmdb",)}

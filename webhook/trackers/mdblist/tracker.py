@@ -29,6 +29,7 @@ from webhook.settings import Address
 from webhook.trackers import Access, Delivery, SignIn, Tokens, WatchedItem
 from webhook.trackers._base import TrackerSettings, WritesPerSecond
 from webhook.trackers._device_oauth import DeviceOAuth
+from webhook.trackers._facts import Anime, Cost, Dates, Facts, Rewatches
 from webhook.trackers._json import (
     as_text,
     expect_object,
@@ -44,6 +45,7 @@ from webhook.trackers.mdblist.watchlist import MDBListWatchlist
 PURPOSE = (
     "Shows what you are watching now, and keeps every viewing with its date. Free, with 1,000 calls a day."
 )
+NOTE = "Takes 1,000 calls a day for free, from all programs together."
 SETUP: tuple[str, ...] = (
     "Sign in at https://mdblist.com, which is free, and open https://mdblist.com/preferences/#api",
     "Copy your API key, paste it into the field for the token, and sign in. Nothing else is needed.",
@@ -76,6 +78,8 @@ class MDBList(DeviceOAuth, PastedToken, MDBListWatchlist):
 
     name = "mdblist"
     label = LABEL
+    sign_in: SignIn = "token"
+    facts = Facts(Cost.FREE, Dates.EACH, Rewatches.EACH, Anime.SERIES, NOTE)
     token_page = "https://mdblist.com/preferences/#api"
     kinds = frozenset({Kind.MOVIE, Kind.EPISODE, Kind.SHOW, Kind.SEASON})
     scope = "write"
@@ -87,7 +91,7 @@ class MDBList(DeviceOAuth, PastedToken, MDBListWatchlist):
     def __init__(self, settings: Settings, http: httpx.AsyncClient) -> None:
         super().__init__(http, settings.api_url, settings.writes_per_second)
         self.client_id = settings.client_id
-        self.sign_in: SignIn = "device" if settings.client_id else "token"
+        self.sign_in = "device" if settings.client_id else "token"
         self.names = Names(settings.show_ids)
         shows = tuple(f"show.{name}" for name in self.names.show_needs)
         self.wants = {Kind.EPISODE: shows}

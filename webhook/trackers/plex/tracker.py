@@ -29,6 +29,7 @@ from webhook.sources import _plexlike
 from webhook.trackers import Access, Delivery, WatchedItem
 from webhook.trackers._base import TrackerSettings
 from webhook.trackers._changes import ItemState, States
+from webhook.trackers._facts import Anime, Cost, Dates, Facts, Rewatches
 from webhook.trackers._json import JsonObject, as_int, as_rows, as_text, child
 from webhook.trackers._media_server import MediaServer
 from webhook.trackers._viewings import is_since
@@ -74,6 +75,7 @@ class Plex(PlexSignIn, PlexWatchlist):
 
     name = "plex"
     label = LABEL
+    facts = Facts(Cost.SELF_HOSTED, Dates.NONE, Rewatches.NONE, Anime.SERIES)
     batch = 200
     actions: ClassVar[Mapping[Action, str]] = {
         **MediaServer.actions,

@@ -30,6 +30,7 @@ from webhook.domain.retry import retry_after, word
 from webhook.settings import Address
 from webhook.trackers import Access, Delivery, Tokens, WatchedItem
 from webhook.trackers._base import TrackerSettings, WritesPerSecond
+from webhook.trackers._facts import Anime, Cost, Dates, Facts, Rewatches
 from webhook.trackers._json import JsonObject, as_time, child, expect_object, parse_object
 from webhook.trackers._matching import Match
 from webhook.trackers._refusals import snooze_for, unsettled_retry
@@ -60,6 +61,7 @@ from webhook.trackers.simkl.search import Finder
 from webhook.trackers.simkl.watchlist import SimklWatchlist
 
 PURPOSE = "Shows what you are watching now, and keeps films, episodes and anime with the time you watched them. Free."
+NOTE = "Keeps what is watched again as a viewing of its own only for PRO and VIP members; for others the date moves on."
 SETUP: tuple[str, ...] = (
     "Open https://simkl.com/settings/developer/ and make an app. It is free, and nobody has to approve it.",
     "Copy the app's client id into the field below, and save. There is no secret to copy.",
@@ -87,6 +89,7 @@ class Simkl(SimklWatchlist):
 
     name = "simkl"
     label = LABEL
+    facts = Facts(Cost.FREE, Dates.LAST, Rewatches.PAID, Anime.ENTRIES, NOTE)
     kinds = frozenset({Kind.MOVIE, Kind.EPISODE, Kind.SHOW})  # a show is only ever rated
     one_mark = True
     batch = 100

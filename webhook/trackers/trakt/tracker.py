@@ -29,6 +29,7 @@ from webhook.domain.outcome import Done, Undelivered
 from webhook.settings import Address
 from webhook.trackers import Access, Delivery, WatchedItem
 from webhook.trackers._base import TrackerSettings, WritesPerSecond
+from webhook.trackers._facts import Anime, Cost, Dates, Facts, Rewatches
 from webhook.trackers._json import JsonObject, as_int, as_time, child, parse_object
 from webhook.trackers._refusals import unsettled_retry
 from webhook.trackers._scrobbler import MIN_PROGRESS, Scrobbler, Verb, mark_progress, no_match
@@ -51,6 +52,7 @@ from webhook.trackers.trakt.watchlist import TraktWatchlist
 log = logging.getLogger(__name__)
 
 PURPOSE = "Shows what you are watching now, and keeps films and episodes with the time you watched them."
+NOTE = "Needs an API app, which only VIP members can make. A free account can be connected to one app."
 SETUP: tuple[str, ...] = (
     "Since 30 July 2026 only VIP members can make an API app at Trakt, and the apps of free accounts were deleted. Without VIP: Simkl keeps the same, and is free.",
     "As a VIP member open https://app.trakt.tv/settings/apps/api and make a new app; any name will do.",
@@ -90,6 +92,7 @@ class Trakt(TraktWatchlist):
 
     name = "trakt"
     label = LABEL
+    facts = Facts(Cost.SUBSCRIPTION, Dates.EACH, Rewatches.EACH, Anime.SERIES, NOTE)
     kinds = frozenset({Kind.MOVIE, Kind.EPISODE, Kind.SHOW, Kind.SEASON})
     actions: ClassVar[Mapping[Action, str]] = {
         **Scrobbler.actions,

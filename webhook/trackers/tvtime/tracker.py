@@ -19,6 +19,7 @@ from webhook.domain.outcome import Dead, Done
 from webhook.settings import address
 from webhook.trackers import Access, Delivery, Library, SignIn, WatchedItem
 from webhook.trackers._base import TrackerSettings
+from webhook.trackers._facts import Anime, Cost, Dates, Facts, Rewatches
 from webhook.trackers._viewings import is_since
 from webhook.trackers.tvtime.api import Calls, user_id
 from webhook.trackers.tvtime.lists import FOLLOWS, WATCHES, LibraryReader
@@ -34,6 +35,7 @@ from webhook.trackers.tvtime.responses import (
 )
 
 PURPOSE = "Gives every watched mark a home: a TV Time library of your own, built in here."
+NOTE = "Built in here. TV Time itself closed on 15 July 2026."
 SETUP: tuple[str, ...] = (
     "TV Time itself closed on 15 July 2026. Nothing has to be set up: watched marks go into the library that is built in here.",
     "If you have an export file of TV Time, bring it in under History, Import, or with the command: watchmark import tvtime FILE",
@@ -80,6 +82,8 @@ class TVTime(Marks):
 
     name = "tvtime"
     label = LABEL
+    sign_in: SignIn = "none"
+    facts = Facts(Cost.FREE, Dates.LAST, Rewatches.COUNTED, Anime.SERIES, NOTE)
     kinds = frozenset({Kind.MOVIE, Kind.EPISODE})
     actions: ClassVar[Mapping[Action, str]] = {Action.WATCHED: "mark", Action.UNWATCHED: "unmark"}
     one_mark = True
@@ -94,7 +98,7 @@ class TVTime(Marks):
         self.calls = Calls(settings.url, http)
         self.lists = LibraryReader(self.calls)
         self.host = self.calls.host
-        self.sign_in: SignIn = "password" if settings.url else "none"
+        self.sign_in = "password" if settings.url else "none"
 
     async def send(self, delivery: Delivery, access: Access) -> Done:
         if delivery.action not in self.tells or delivery.item.kind not in self.kinds:

@@ -26,6 +26,7 @@ from webhook.domain.outcome import Dead, Done, Park, Retry, Skip, Undelivered, U
 from webhook.domain.retry import UNSURE_PAUSE, retry_after
 from webhook.trackers import Access, Delivery, SignIn, Tokens
 from webhook.trackers._base import BaseTracker, TrackerSettings, require_date
+from webhook.trackers._facts import Facts
 from webhook.trackers._refusals import park_as
 from webhook.trackers.webhook_out.receiver import Receiver, conceal, make_receiver, read_receiver
 from webhook.trackers.webhook_out.sample import TEST
@@ -33,6 +34,7 @@ from webhook.trackers.webhook_out.shapes import NEED_IDS, has_usable_id
 
 LABEL = "Outgoing webhook"
 PURPOSE = "Tells another receiver, such as Yamtrack, Ryot, Movary or another Watchmark, what you watch as you watch it."
+NOTE = "Depends on the receiver. A webhook cannot be asked or taken back."
 SETUP: tuple[str, ...] = (
     "Copy the address for webhooks from the other program, with the token in it.",
     "Choose the shape it reads: nested for Yamtrack and Ryot, flat for Movary, generic for another Watchmark.",
@@ -64,6 +66,7 @@ class WebhookOut(BaseTracker):
 
     name = "webhook_out"
     label = LABEL
+    facts = Facts(None, None, None, None, NOTE)
     sign_in: SignIn = "receiver"
     kinds = frozenset({Kind.MOVIE, Kind.EPISODE})
     actions: ClassVar[Mapping[Action, str]] = {
