@@ -92,11 +92,27 @@ def test_what_is_no_export_is_refused_with_a_sentence(tmp_path: Path) -> None:
     zipped(tmp_path / "pictures", {"a.png": "", "b.html": ""})
 
     assert refused(tmp_path / "missing").endswith("cannot be opened: No such file or directory.")
-    assert refused(tmp_path).endswith("cannot be opened: Is a directory.")
+    assert "holds no file that can be read" in refused(tmp_path)
     assert refused(tmp_path / "empty").endswith("is empty.")
     assert "neither a zip nor a text file" in refused(tmp_path / "picture")
     assert "holds no file that can be read" in refused(tmp_path / "nothing")
     assert "holds no file that can be read" in refused(tmp_path / "pictures")
+
+
+def test_a_folder_is_read_like_a_zip(tmp_path: Path) -> None:
+    folder = tmp_path / "Takeout"
+    for place in ("b.csv", "deep/down/a.csv", "deep/b.csv", "__MACOSX/c.csv", ".hidden/d.csv", "picture.png"):
+        (folder / place).parent.mkdir(parents=True, exist_ok=True)
+        (folder / place).write_text("n\n1\n")
+    (tmp_path / "secret.csv").write_text("n\n2\n")
+    (folder / "link.csv").symlink_to(tmp_path / "secret.csv")
+
+    with open_bundle(folder) as bundle:
+        assert (bundle.names, bundle.doubles) == (("a.csv", "b.csv"), ("deep/b.csv",))
+        assert [row.get("n") for row in bundle.rows("a.csv") if not isinstance(row, Bad)] == ["1"]
+        bundle.plan(["a.csv"])
+        list(bundle.rows("a.csv"))
+        assert bundle.progress == 1
 
 
 @pytest.mark.parametrize("kept", [40, 200, -1])

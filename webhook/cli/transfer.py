@@ -37,7 +37,7 @@ from webhook.transfer.export import Export
 from webhook.transfer.import_counts import Counts
 from webhook.transfer.import_feeds import Feed, FileFeed
 from webhook.transfer.import_job import Report
-from webhook.transfer.records import Unusable
+from webhook.transfer.records import Options, Question, Unusable, wrong_answer
 from webhook.transfer.show_ids import KIND as PLEX_SHOW
 
 ITEMS_LISTED = 20
@@ -59,7 +59,16 @@ def import_command(
     file: Annotated[
         Path | None,
         typer.Argument(
-            metavar="FILE", help="The export file. Leave it out to import from a server or tracker."
+            metavar="FILE",
+            help="The export file, or the folder with its files. Leave it out to import from a server or tracker.",
+        ),
+    ] = None,
+    answers: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--answer",
+            metavar="NAME=VALUE",
+            help="Answer to a question about the file. --dry-run lists them.",
         ),
     ] = None,
     whose: Whose = None,
@@ -68,10 +77,11 @@ def import_command(
 ) -> None:
     """Import history from a file, a media server or a tracker. Nothing is imported twice."""
     check_kind(kind, file)
+    options = parse_answers(answers or [])
     with open_desk() as at:
         owner = at.database.ask(lambda connection: person_or_only(connection, whose))
         try:
-            report = at.run(bring_in(at, owner, kind, file, dry_run))
+            report = at.run(bring_in(at, owner, kind, file, dry_run, options))
         except KeyboardInterrupt as error:
             raise Failed(report_interruption(dry_run)) from error
         except Unusable as error:
@@ -122,8 +132,20 @@ def hint(kind: str, file: Path | None) -> str:
     return format_hint(file, others) if file is not None and others else ""
 
 
-async def bring_in(at: Desk, owner: PersonRow, kind: str, file: Path | None, dry_run: bool) -> Report:
-    feed = await feed_of(at, owner, kind, file)
+def parse_answers(given: Sequence[str]) -> Options:
+    """The answers by the names of their questions; raises BadParameter."""
+    pairs = [one.partition("=") for one in given]
+    if wrong := [name for name, equals, _ in pairs if not equals or not name.strip()]:
+        raise typer.BadParameter(f"{wrong[0]} is not of the form NAME=VALUE.", param_hint="--answer")
+    return {name.strip(): value.strip() for name, _, value in pairs}
+
+
+async def bring_in(
+    at: Desk, owner: PersonRow, kind: str, file: Path | None, dry_run: bool, options: Options
+) -> Report:
+    feed = await feed_of(at, owner, kind, file, options)
+    if (wrong := wrong_answer(await import_feeds.questions_of(feed), options)) is not None:
+        raise typer.BadParameter(wrong, param_hint="--answer")
     with Meter(f"{feed.name} for {owner.name}") as meter:
 
         def progress(done: float | None, counts: Counts) -> None:
@@ -134,9 +156,9 @@ async def bring_in(at: Desk, owner: PersonRow, kind: str, file: Path | None, dry
         return await import_job.run(at.database, owner.id, feed, progress=progress)
 
 
-async def feed_of(at: Desk, owner: PersonRow, kind: str, file: Path | None) -> Feed:
+async def feed_of(at: Desk, owner: PersonRow, kind: str, file: Path | None, options: Options) -> Feed:
     if file is not None:
-        return await FileFeed.open(kind, file)
+        return await FileFeed.open(kind, file, options=options)
     return await sources.feeds(at).open_feed(owner.id, kind)
 
 
@@ -155,6 +177,8 @@ def count_unresolved_items(connection: Any) -> int:
 def report_story(report: Report, kind: str, name: str, dry_run: bool) -> Iterator[str]:
     would = "would import" if dry_run else "imported"
     yield f"{kind} {would} for {name}: {import_counts.describe_counts(asdict(report.counts))}."
+    for question in report.questions:
+        yield from question_lines(question)
     if not report.whole:
         yield "The preview covers only the first part. The import reads everything."
     if report.cancelled:
@@ -173,6 +197,13 @@ def report_story(report: Report, kind: str, name: str, dry_run: bool) -> Iterato
         yield f"… and {report.counts.bad - len(report.bad):,} more unreadable rows."
     for left in report.left_out:
         yield f"{left.file}: {left.count:,} skipped. {left.why}"
+
+
+def question_lines(question: Question) -> Iterator[str]:
+    """A question about the file, with the answer that holds and the others."""
+    answer = question.answer or ("needs an answer" if question.needed else "none")
+    yield f"{question.text} --answer {question.name}={answer if question.answer else '…'} ({answer})"
+    yield from (f"  {question.name}={value}: {label}" for value, label in question.choices if value)
 
 
 def item_line(item: Mapping[str, Any]) -> str:

@@ -92,6 +92,7 @@ def begin_job(
     account_id: int | None = None,
     name: str | None = None,
     digest: str | None = None,
+    options: Mapping[str, str] | None = None,
 ) -> int:
     """Add a running job and return its id; `what` is the kind of file, the tracker or the server."""
     (job_id,) = fresh_ids(connection, job, 1)
@@ -107,6 +108,7 @@ def begin_job(
         "counts": {},
         "created_at": now,
         "changed_at": now,
+        "options": dict(options) if options else None,
     }
     connection.execute(insert(job), row)
     return job_id

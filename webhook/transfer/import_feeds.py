@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
 from typing import Protocol, cast
+
+import orjson
 
 from webhook import clock
 from webhook.domain.advance import open_play
@@ -17,10 +19,19 @@ from webhook.domain.play import Dated, Play, State
 from webhook.servers import Found, Server
 from webhook.trackers import Access, ListsHistory, Tracker, WatchedItem
 from webhook.transfer import imports
-from webhook.transfer.imports._archive import Bundle, open_bundle
+from webhook.transfer.imports._archive import Bundle, files_within, open_bundle
 from webhook.transfer.imports._streams import Allowance
 from webhook.transfer.limits import Limits
-from webhook.transfer.records import Entry, Kept, Unusable, Viewing, shorten
+from webhook.transfer.records import (
+    Entry,
+    Kept,
+    Options,
+    Question,
+    Undecided,
+    Unusable,
+    Viewing,
+    shorten,
+)
 
 BATCH_SIZE = 500
 """Entries in one transaction: few enough that webhooks do not wait for them."""
@@ -61,19 +72,31 @@ class FileFeed:
     name: str
     digest: str
     limits: Limits | None = None
+    options: Options = field(default_factory=dict)
     bundle: Bundle | None = None
 
     @classmethod
-    async def open(cls, kind: str, path: Path, name: str | None = None) -> FileFeed:
-        """The feed of this file; raises Unusable."""
+    async def open(
+        cls, kind: str, path: Path, name: str | None = None, options: Options | None = None
+    ) -> FileFeed:
+        """The feed of this file or folder; raises Unusable."""
+        answers = options or {}
         try:
-            return cls(kind, path, (name or path.name)[:200], await asyncio.to_thread(digest_of, path))
+            digest = answered_digest(await asyncio.to_thread(digest_of, path), answers)
         except OSError as error:
             raise Unusable(f"{path} cannot be read: {error.strerror}.") from error
+        return cls(kind, path, (name or path.name or "folder")[:200], digest, options=answers)
+
+    async def questions(self) -> list[Question]:
+        """What the file asks its owner; raises Unusable."""
+        try:
+            return await asyncio.to_thread(ask_file, self.kind, self.path, self.limits, self.options)
+        except Unusable as error:
+            raise with_name(error, self.path, self.name) from error
 
     async def parts(self) -> AsyncIterator[list[Entry]]:
         try:
-            with open_bundle(self.path, allowance(self.limits)) as self.bundle:
+            with open_bundle(self.path, allowance(self.limits), self.options) as self.bundle:
                 entries = imports.modules()[self.kind].read(self.bundle)
                 while part := await asyncio.to_thread(take, entries):
                     yield part
@@ -116,6 +139,11 @@ class ServerFeed:
 
     def progress(self) -> float | None:
         return None
+
+
+async def questions_of(feed: Feed) -> list[Question]:
+    """What a feed asks its owner, which only files do; raises Unusable."""
+    return await feed.questions() if isinstance(feed, FileFeed) else []
 
 
 def viewing_of(found: Found, source: str) -> Viewing:
@@ -188,20 +216,44 @@ def allowance(limits: Limits | None) -> Allowance | None:
     return Allowance(rows=limits.rows, size=4 * limits.size, seconds=60 * limits.minutes)
 
 
-def first_entries(kind: str, path: Path, limits: Limits | None = None) -> list[Entry]:
+def first_entries(
+    kind: str, path: Path, limits: Limits | None = None, options: Options | None = None
+) -> list[Entry]:
     """The first entries of a file; raises Unusable."""
-    with open_bundle(path, allowance(limits)) as bundle:
+    with open_bundle(path, allowance(limits), options) as bundle:
         return list(islice(imports.modules()[kind].read(bundle), SAMPLE_SIZE))
+
+
+def ask_file(kind: str, path: Path, limits: Limits | None, options: Options) -> list[Question]:
+    """The questions of a file, of which only some kinds have any, with the answers given; raises Unusable."""
+    ask = getattr(imports.modules()[kind], "questions", None)
+    if ask is None:
+        return []
+    with open_bundle(path, allowance(limits), options) as bundle:
+        return list(ask(bundle))
 
 
 def reads(kind: str, path: Path) -> bool:
     """True if this kind can read any of the file's first entries."""
     try:
         return any(isinstance(entry, Viewing | Kept) for entry in first_entries(kind, path))
+    except Undecided:
+        return True
     except Unusable:
         return False
 
 
 def digest_of(path: Path) -> str:
+    """The SHA-256 of a file; of a folder that of its files' names and digests."""
+    if path.is_dir():
+        listed = [[str(file.relative_to(path)), digest_of(file)] for file in sorted(files_within(path))]
+        return hashlib.sha256(orjson.dumps(listed)).hexdigest()
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def answered_digest(digest: str, options: Options) -> str:
+    """The digest of a file together with the answers to its questions, since both say what is imported."""
+    if not options:
+        return digest
+    return hashlib.sha256(orjson.dumps([digest, sorted(options.items())])).hexdigest()

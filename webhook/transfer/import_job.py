@@ -25,10 +25,10 @@ from webhook.storage.db import Database
 from webhook.storage.json_fields import Count, Time
 from webhook.transfer import merge
 from webhook.transfer.import_counts import Counts, ImportCountsJson
-from webhook.transfer.import_feeds import Feed
+from webhook.transfer.import_feeds import Feed, questions_of
 from webhook.transfer.limits import NoRoom
 from webhook.transfer.merge import Memory
-from webhook.transfer.records import Bad, Entry, Kept, LeftOut, Unusable, Viewing
+from webhook.transfer.records import Bad, Entry, Kept, LeftOut, Question, Unusable, Viewing
 
 log = structlog.get_logger()
 
@@ -64,6 +64,21 @@ class LeftOutJson(TypedDict):
     why: str
 
 
+class ChoiceJson(TypedDict):
+    value: str
+    label: str
+
+
+class QuestionJson(TypedDict):
+    """A question about the file, with the answer that holds; one that is needed and has none stops the import."""
+
+    name: str
+    text: str
+    answer: str
+    choices: list[ChoiceJson]
+    needed: bool
+
+
 class ReportJson(TypedDict):
     """The report as the API and `--json` give it, with the first of each kind of entry."""
 
@@ -76,6 +91,7 @@ class ReportJson(TypedDict):
     left_out: list[LeftOutJson]
     cancelled: bool
     whole: bool
+    questions: list[QuestionJson]
 
 
 @dataclass(slots=True)
@@ -92,6 +108,7 @@ class Report:
     cancelled: bool = False
     whole: bool = True
     """False if the preview ended early, after LOOKED_THROUGH entries."""
+    questions: list[Question] = field(default_factory=list)
 
     def add(self, entries: list[Entry]) -> None:
         """Add entries to the report: the range of dates, bad rows, and items without ids. Raises Unusable."""
@@ -130,7 +147,19 @@ class Report:
             "left_out": [{"file": one.file, "count": one.count, "why": one.why} for one in self.left_out],
             "cancelled": self.cancelled,
             "whole": self.whole,
+            "questions": [question_json(one) for one in self.questions],
         }
+
+
+def question_json(question: Question) -> QuestionJson:
+    choices: list[ChoiceJson] = [{"value": value, "label": label} for value, label in question.choices]
+    return {
+        "name": question.name,
+        "text": question.text,
+        "answer": question.answer,
+        "choices": choices,
+        "needed": question.needed,
+    }
 
 
 def allow_any_size() -> None:
@@ -142,8 +171,10 @@ def quiet(done: float | None, counts: Counts) -> None:
 
 
 async def preview(database: Database, person_id: int, feed: Feed, progress: Progress = quiet) -> Report:
-    """Preview an import without writing anything; raises what the feed raises."""
-    report, memory, seen = Report(), Memory(), 0
+    """Preview an import without writing anything, or ask what must be answered first; raises what the feed raises."""
+    report, memory, seen = Report(questions=await questions_of(feed)), Memory(), 0
+    if any(question.is_open for question in report.questions):
+        return report
     async for part in feed.parts():
         report.add(part)
         seen += len(part)

@@ -7,7 +7,7 @@ import contextlib
 import shutil
 from collections import defaultdict, deque
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
@@ -24,7 +24,7 @@ from webhook.storage.tables import job
 from webhook.transfer.import_feeds import Feed, FileFeed
 from webhook.transfer.import_job import End, ends, run
 from webhook.transfer.limits import Limits, NoRoom, Uploads
-from webhook.transfer.records import Unusable
+from webhook.transfer.records import Options, Unusable
 
 log = structlog.get_logger()
 
@@ -51,6 +51,7 @@ class Given:
     path: Path
     name: str
     digest: str
+    options: Options = field(default_factory=dict)
 
 
 class StoredImport(NamedTuple):
@@ -61,6 +62,7 @@ class StoredImport(NamedTuple):
     person_id: int
     name: str
     digest: str
+    options: dict[str, str] | None
 
 
 class Imports:
@@ -173,7 +175,7 @@ class Imports:
         if row.digest == ASKED:
             return await self.asks(row.person_id, row.what)
         path = await asyncio.to_thread(only_file, home)
-        return FileFeed(row.what, path, row.name, row.digest, self.limits)
+        return FileFeed(row.what, path, row.name, row.digest, self.limits, row.options or {})
 
     async def running_imports(self) -> list[tuple[StoredImport, Path]]:
         """The service's running imports, oldest first, each with its folder."""
@@ -216,7 +218,7 @@ def store_upload(connection: Connection, given: Given) -> int:
         return int(row.id)
     return jobs.begin_job(
         connection, jobs.JobKind.IMPORT, given.kind, clock.now(), person_id=given.person_id, name=given.name,
-        digest=given.digest,
+        digest=given.digest, options=given.options,
     )  # fmt: skip
 
 
@@ -228,6 +230,6 @@ def files_of(connection: Connection, person_id: int) -> set[str]:
 
 def of_the_service(connection: Connection) -> list[StoredImport]:
     mine = (job.c.kind == jobs.JobKind.IMPORT.value, job.c.state == jobs.JobState.RUNNING.value)
-    columns = (job.c.id, job.c.what, job.c.person_id, job.c.name, job.c.digest)
+    columns = (job.c.id, job.c.what, job.c.person_id, job.c.name, job.c.digest, job.c.options)
     wanted = select(*columns).where(*mine, job.c.digest.is_not(None), job.c.person_id.is_not(None))
     return fetch_all(connection, wanted.order_by(job.c.id), StoredImport)

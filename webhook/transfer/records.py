@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from datetime import datetime
 from enum import StrEnum
@@ -29,12 +30,14 @@ FOLLOWING, FOR_LATER, ARCHIVED, STOPPED = "following", "for_later", "archived", 
 class Viewing:
     """One play in a file. `foreign_key` is the row's key in the file, the same for the same row.
 
-    `verbatim` comes from our own export: it is a play of its own unless that very play exists.
+    `verbatim` comes from our own export: it is a play of its own unless that very play exists. `language` (`de`)
+    is that of its titles, where the file says which.
     """
 
     play: Play
     foreign_key: str | None = None
     verbatim: bool = False
+    language: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -104,3 +107,49 @@ def known_ids(ids: Ids) -> Ids:
 
 class Unusable(Exception):
     """The file cannot be read at all; the message gives the reason and the remedy."""
+
+
+Options = Mapping[str, str]
+"""What a person answered to the questions of a file, by the question's name."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Question:
+    """A question about a file that only its owner can answer, such as which of its dates is the day.
+
+    `answer` is what holds without one: a guess that may be changed, or "" where an answer is needed. Without
+    `choices` any text is an answer.
+    """
+
+    name: str
+    text: str
+    answer: str = ""
+    choices: tuple[tuple[str, str], ...] = ()
+    needed: bool = False
+
+    @property
+    def is_open(self) -> bool:
+        return self.needed and not self.answer
+
+    def accepts(self, given: str) -> bool:
+        return not self.choices or any(given == value for value, _ in self.choices)
+
+
+def wrong_answer(questions: Sequence[Question], options: Options) -> str | None:
+    """What is wrong with the answers; None if each is one that its question accepts."""
+    asked = {question.name: question for question in questions}
+    for name, given in options.items():
+        if name not in asked:
+            return f"The file asks nothing called {name[:50]}. It asks: {', '.join(asked) or 'nothing'}."
+        if not asked[name].accepts(given):
+            return f"{name} is one of: {', '.join(value for value, _ in asked[name].choices if value)}."
+    return None
+
+
+class Undecided(Unusable):
+    """The file cannot be read before its owner answers a question."""
+
+    def __init__(self, question: Question) -> None:
+        self.question = question
+        answers = " or ".join(f"{question.name}={value}" for value, _ in question.choices if value)
+        super().__init__(f"{question.text} Answer it: {answers or question.name + '=...'}.")

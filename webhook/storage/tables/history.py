@@ -23,6 +23,7 @@ class PlayRow(TableRow, table=True):
         ),
         partial_index("ix_play_open", "person_id", "last_at", where="state <> 'stopped'"),
         partial_index("ix_play_player", "player_id", where="state <> 'stopped'"),
+        partial_index("ix_play_job_id", "job_id", where="job_id IS NOT NULL"),
         Index("ix_play_person_started", "person_id", "started_at"),
         Index("ix_play_person_watched", "person_id", "watched_at"),
         Index("ix_play_started_at", "started_at"),

@@ -82,6 +82,7 @@ class UnresolvedRow(TableRow, table=True):
     candidates: list[CandidateJson] | None = Field(default=None, sa_type=JsonText)
     due_at: datetime | None = Field(default=None, sa_type=Utc)
     created_at: datetime = Field(sa_type=Utc)
+    language: str | None = Field(default=None, max_length=8)
 
 
 class EpisodeListRow(TableRow, table=True):

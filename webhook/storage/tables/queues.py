@@ -14,6 +14,7 @@ from webhook.storage.json_shapes import (
     EventJson,
     ExchangeJson,
     ItemJson,
+    JsonObject,
     RulesJson,
 )
 from webhook.storage.tables.base import TableRow, id_field, partial_index, table_of
@@ -145,6 +146,22 @@ class JobRow(TableRow, table=True):
     created_at: datetime = Field(sa_type=Utc)
     changed_at: datetime = Field(sa_type=Utc)
     finished_at: datetime | None = Field(default=None, sa_type=Utc)
+    options: dict[str, str] | None = Field(default=None, sa_type=JsonText)
+    undone_at: datetime | None = Field(default=None, sa_type=Utc)
+
+
+class ImportChangeRow(TableRow, table=True):
+    """What an import changed besides the plays that it added, as it was before and after."""
+
+    __tablename__ = "import_change"
+    __table_args__ = ({"comment": __doc__},)
+
+    id: int = id_field()
+    job_id: int = Field(foreign_key="job.id", ondelete="CASCADE", sa_type=Id, index=True)
+    what: str = Field(max_length=16)
+    key: str = Field(max_length=300)
+    before: JsonObject | None = Field(default=None, sa_type=JsonText)
+    after: JsonObject | None = Field(default=None, sa_type=JsonText)
 
 
 webhook = table_of(WebhookRow)
@@ -152,3 +169,4 @@ account = table_of(AccountRow)
 delivery = table_of(DeliveryRow)
 attempt = table_of(AttemptRow)
 job = table_of(JobRow)
+import_change = table_of(ImportChangeRow)

@@ -6,6 +6,7 @@ file is opened only if a kind asks for it by name.
 
 from __future__ import annotations
 
+import os
 import re
 import zipfile
 from codecs import BOM_UTF16_BE, BOM_UTF16_LE
@@ -30,11 +31,14 @@ from webhook.transfer.imports._streams import (
     Text,
     plain,
 )
-from webhook.transfer.records import Bad, Unusable
+from webhook.transfer.records import Bad, Options, Unusable
 
 EXTENSIONS = frozenset({".csv", ".json", ".jsonl", ".txt"})
 MAX_ENTRIES = 10_000
 ZIP = (b"PK\x03\x04", b"PK\x05\x06", b"PK\x07\x08")
+
+Files = Mapping[str, zipfile.ZipInfo | Path]
+"""The readable files of an export by name: entries of its zip, or files on the disk."""
 
 SLASH = re.compile(r"[/\\]")
 
@@ -62,24 +66,26 @@ class Bundle:
         self,
         path: Path,
         tally: Tally,
-        files: Mapping[str, zipfile.ZipInfo | None],
+        files: Files,
         doubles: Sequence[str] = (),
         archive: zipfile.ZipFile | None = None,
         allowance: Allowance | None = None,
+        options: Options | None = None,
     ) -> None:
         self.path = path
+        self.options = options or {}
         self.names = tuple(sorted(files.keys() - set(doubles)))
         self.doubles = tuple(doubles)
         self.files = files
         self.archive = archive
-        self.loose = archive is None
+        self.loose = archive is None and not path.is_dir()
         self.tally = tally
         self.allowance = allowance or Allowance()
         self.plan(self.names)
 
     def packed_size(self, name: str) -> int:
-        info = self.files[name]
-        return self.path.stat().st_size if info is None else info.compress_size
+        found = self.files[name]
+        return found.compress_size if isinstance(found, zipfile.ZipInfo) else found.stat().st_size
 
     def plan(self, names: Sequence[str]) -> None:
         """Announce the files to be read, each as often as it is named, so that `progress` ends at 1."""
@@ -183,8 +189,8 @@ class Bundle:
     @contextmanager
     def text(self, name: str) -> Iterator[Text]:
         info = self.files[name]
-        if info is None or self.archive is None:
-            with self.path.open("rb") as file:
+        if not isinstance(info, zipfile.ZipInfo) or self.archive is None:
+            with (self.path if isinstance(info, zipfile.ZipInfo) else info).open("rb") as file:
                 yield Text(Member(name, Counted(file, self.tally), self.tally, self.allowance))
             return
         if info.compress_type not in METHODS:
@@ -208,8 +214,13 @@ def brief(error: Exception) -> str:
 
 
 @contextmanager
-def open_bundle(path: Path, allowance: Allowance | None = None) -> Iterator[Bundle]:
-    """Open an export, a zip or one of its files; raises Unusable for anything else."""
+def open_bundle(
+    path: Path, allowance: Allowance | None = None, options: Options | None = None
+) -> Iterator[Bundle]:
+    """Open an export, a folder, a zip or one of its files; raises Unusable for anything else."""
+    if path.is_dir():
+        yield Bundle(path, Tally(), *list_folder(path), allowance=allowance, options=options)
+        return
     try:
         file = path.open("rb")
     except OSError as error:
@@ -221,11 +232,11 @@ def open_bundle(path: Path, allowance: Allowance | None = None) -> Iterator[Bund
             raise Unusable(f"{path} is empty.")
         if first.startswith(ZIP):
             with opened_zip(path, counted) as archive:
-                yield Bundle(path, tally, *list_entries(path, archive), archive, allowance)
+                yield Bundle(path, tally, *list_entries(path, archive), archive, allowance, options)
             return
     if not texty(first):
         raise Unusable(f"{path} is neither a zip nor a text file: it is no export that can be read.")
-    yield Bundle(path, tally, {path.name: None}, allowance=allowance)
+    yield Bundle(path, tally, {path.name: path}, allowance=allowance, options=options)
 
 
 def texty(first: bytes) -> bool:
@@ -241,27 +252,60 @@ def opened_zip(path: Path, counted: Counted) -> zipfile.ZipFile:
         ) from error
 
 
-def list_entries(path: Path, archive: zipfile.ZipFile) -> tuple[dict[str, zipfile.ZipInfo | None], list[str]]:
+def list_entries(path: Path, archive: zipfile.ZipFile) -> tuple[Files, list[str]]:
     """The readable files by name, and the paths of those whose name is taken."""
     entries = archive.infolist()
-    if len(entries) > MAX_ENTRIES:
-        raise Unusable(f"{path} holds {len(entries)} files, more than any export: it was not read.")
-    wanted = [(parts, info) for info in entries if (parts := visible(info)) is not None]
-    files: dict[str, zipfile.ZipInfo | None] = {}
-    doubles = []
-    for parts, info in sorted(wanted, key=lambda found: (len(found[0]), found[0])):
-        name = parts[-1]
-        if name in files:
-            name = free("/".join(parts), files)
-            doubles.append(name)
-        files[name] = info
-    if not files:
-        raise Unusable(f"{path} holds no file that can be read (csv, json, jsonl or txt).")
-    if any(info is not None and info.flag_bits & 1 for info in files.values()):
+    refuse_many(path, len(entries))
+    found = name_files(path, [(parts, info) for info in entries if (parts := visible(info)) is not None])
+    if any(isinstance(info, zipfile.ZipInfo) and info.flag_bits & 1 for info in found[0].values()):
         raise Unusable(
             f"{path} is protected by a password. Unpack it with the password, and import a zip without one, "
             "or its files one by one."
         )
+    return found
+
+
+def list_folder(path: Path) -> tuple[Files, list[str]]:
+    """The readable files of a folder by name, and the paths of those whose name is taken; no links are followed."""
+    entries = [(found.relative_to(path).parts, found) for found in files_within(path)]
+    return name_files(path, [entry for entry in entries if is_visible(entry[0])])
+
+
+def files_within(path: Path) -> list[Path]:
+    """The files of a folder and of the folders in it; raises Unusable for more than MAX_ENTRIES."""
+    found: list[Path] = []
+    try:
+        for folder, _, names in os.walk(path, onerror=raise_error):
+            found += [file for name in names if not (file := Path(folder) / name).is_symlink()]
+            refuse_many(path, len(found))
+    except OSError as error:
+        raise Unusable(f"{path} cannot be opened: {error.strerror}.") from error
+    return [file for file in found if file.is_file()]
+
+
+def raise_error(error: OSError) -> None:
+    raise error
+
+
+def refuse_many(path: Path, count: int) -> None:
+    if count > MAX_ENTRIES:
+        raise Unusable(f"{path} holds {count} files, more than any export: it was not read.")
+
+
+def name_files(
+    path: Path, found: Sequence[tuple[tuple[str, ...], zipfile.ZipInfo | Path]]
+) -> tuple[Files, list[str]]:
+    """The files by name, of two with one name the one in fewer folders, and the paths of the others."""
+    files: dict[str, zipfile.ZipInfo | Path] = {}
+    doubles = []
+    for parts, file in sorted(found, key=lambda entry: (len(entry[0]), entry[0])):
+        name = parts[-1]
+        if name in files:
+            name = free("/".join(parts), files)
+            doubles.append(name)
+        files[name] = file
+    if not files:
+        raise Unusable(f"{path} holds no file that can be read (csv, json, jsonl or txt).")
     return files, doubles
 
 
@@ -277,11 +321,16 @@ def free(path: str, taken: Collection[str]) -> str:
 def visible(info: zipfile.ZipInfo) -> tuple[str, ...] | None:
     """Folders and name of a readable entry; None for folders, hidden files and other types."""
     parts = tuple(part for part in SLASH.split(info.filename) if part not in ("", "."))
-    if info.is_dir() or not parts or not info.filename.isprintable():
-        return None
+    return parts if not info.is_dir() and is_visible(parts) else None
+
+
+def is_visible(parts: Sequence[str]) -> bool:
+    """True for a readable file's folders and name; False for hidden files and other types."""
+    if not parts or not all(part.isprintable() for part in parts):
+        return False
     if any(part.startswith(".") or part == "__MACOSX" for part in parts):
-        return None
-    return parts if PurePosixPath(parts[-1]).suffix.lower() in EXTENSIONS else None
+        return False
+    return PurePosixPath(parts[-1]).suffix.lower() in EXTENSIONS
 
 
 # --- dates

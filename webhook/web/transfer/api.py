@@ -27,16 +27,17 @@ from webhook.transfer import exports, import_feeds, import_job, imports, restore
 from webhook.transfer.backfill import PreviewJson
 from webhook.transfer.catch_up import CatchUpJson
 from webhook.transfer.export import Export
-from webhook.transfer.import_feeds import FileFeed
+from webhook.transfer.import_feeds import FileFeed, answered_digest
 from webhook.transfer.import_job import Report
 from webhook.transfer.import_queue import Given
 from webhook.transfer.limits import Limits
-from webhook.transfer.records import Unusable
+from webhook.transfer.records import Options, Unusable
 from webhook.transfer.sources import Offer
 from webhook.web import actions
 from webhook.web.http.api import as_json, found_or, list_of, stream_file
 from webhook.web.http.errors import Problem
 from webhook.web.http.operations import Call, Operation
+from webhook.web.transfer.answers import check_answers, parse_answers
 from webhook.web.transfer.models import (
     BackfillReport,
     CancelledJob,
@@ -125,12 +126,15 @@ async def import_file(call: Call[None, UploadFilter]) -> Response:
     if not query.dry_run:
         require_worker(call, "import KIND FILE")
     name, owner = parse_file_name(query.name), await call.owner_of(query.person)
+    answers = parse_answers(query.answers)
     with accept_upload(call.request, transfers.uploads, call.visitor.person_id or owner.id) as upload:
         received = await receive(call.request, transfers.place(), name, upload)
         try:
+            feed = feed_of(call.service, received, kind, answers)
+            await check_answers(feed)
             if query.dry_run:
-                return as_json(await preview_file(call.service, received, kind, owner))
-            return as_json(NewJob(job=await begin_file(call, received, kind, owner)), 202)
+                return as_json(await preview_file(call.service, feed, owner))
+            return as_json(NewJob(job=await begin_file(call, feed, owner)), 202)
         except Unusable as error:
             said = import_feeds.with_name(error, received.path, received.path.name)
             raise Problem(422, f"{said} Nothing was imported.") from error
@@ -138,17 +142,21 @@ async def import_file(call: Call[None, UploadFilter]) -> Response:
             await received.remove()
 
 
-async def preview_file(service: Service, received: Received, kind: str, owner: PersonRow) -> ImportReport:
-    feed = FileFeed(kind, received.path, received.path.name, received.digest, service.imports.limits)
+def feed_of(service: Service, received: Received, kind: str, answers: Options) -> FileFeed:
+    return FileFeed(kind, received.path, received.path.name, received.digest, service.imports.limits, answers)
+
+
+async def preview_file(service: Service, feed: FileFeed, owner: PersonRow) -> ImportReport:
     report = await import_job.preview(service.database, owner.id, feed)
-    return {"kind": kind, "person": owner.name, "dry_run": True, **report.to_json()}
+    return {"kind": feed.kind, "person": owner.name, "dry_run": True, **report.to_json()}
 
 
-async def begin_file(call: Call[Any, Any], received: Received, kind: str, owner: PersonRow) -> JobJson:
-    await asyncio.to_thread(import_feeds.first_entries, kind, received.path, call.service.imports.limits)
+async def begin_file(call: Call[Any, Any], feed: FileFeed, owner: PersonRow) -> JobJson:
+    await asyncio.to_thread(import_feeds.first_entries, feed.kind, feed.path, feed.limits, feed.options)
     given = Given(
-        kind=kind, person_id=owner.id, path=received.path, name=received.path.name, digest=received.digest
-    )
+        kind=feed.kind, person_id=owner.id, path=feed.path, name=feed.name,
+        digest=answered_digest(feed.digest, feed.options), options=feed.options,
+    )  # fmt: skip
     return await read_job(call, await call.service.imports.take(given))
 
 

@@ -55,6 +55,11 @@ class UploadFilter(FeedFilter):
         None,
         description="The file's own name, by which some kinds tell their files apart.",
     )
+    answers: Text | None = Field(
+        None,
+        description="Answers to the questions that a dry run lists, written as a query string: "
+        "dates=day-first&profile=alice",
+    )
 
 
 class ImportReport(ReportJson):

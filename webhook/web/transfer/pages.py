@@ -26,7 +26,7 @@ from webhook.trackers import Tracker
 from webhook.transfer import backfill as backfilling
 from webhook.transfer import exports, import_feeds, imports, restore
 from webhook.transfer import import_job as importing
-from webhook.transfer.import_feeds import FileFeed
+from webhook.transfer.import_feeds import FileFeed, answered_digest
 from webhook.transfer.import_job import ReportJson
 from webhook.transfer.import_queue import Given, remove_path
 from webhook.transfer.limits import TooMany
@@ -43,6 +43,7 @@ from webhook.web.http.sessions import person_by_id
 from webhook.web.http.templating import label
 from webhook.web.people import actions as administration
 from webhook.web.people.models import TokenRequest
+from webhook.web.transfer.answers import PREFIX, answers_of_form, check_answers
 from webhook.web.transfer.api import PreviewTimeout, begin_feed, own_job, preview_feed, require_server
 from webhook.web.transfer.upload import Received, accept_upload
 from webhook.web.transfer.upload_form import receive_form
@@ -90,6 +91,7 @@ class Transfer(Once):
         return [
             Route("/history/import", self.page(self.import_page)),
             Route("/history/import/look", self.look, methods=["POST"]),
+            Route("/history/import/look-again", self.answers(self.look_again), methods=["POST"]),
             Route("/history/import/begin", self.change(self.begin), methods=["POST"]),
             Route("/history/import/from/look", self.answers(self.preview_feed), methods=["POST"]),
             Route("/history/import/from/begin", self.change(self.begin_feed), methods=["POST"]),
@@ -137,41 +139,72 @@ class Transfer(Once):
                 if kind not in imports.modules():
                     raise Problem(422, "Choose the format of the file.")
                 owner = await self.owner_of_form(visitor, fields)
-                report = await self.report(received, kind, owner)
+                feed = self.feed_of(received, kind, fields)
+                report = await self.report(feed, owner)
             except BaseException:
                 await received.remove()
                 raise
         await service.remember_look(visitor.person_id or 0, received.folder)
         asyncio.get_running_loop().call_later(LOOKED_AT, remove_path, received.folder)
         await self.prepare(request, visitor)
-        known = {"report": report, "words": BECAME, "label": imports.modules()[kind].LABEL}
-        place = f"{received.folder.name}/{received.path.name}"
-        seal = self.sessions.mac(f"import {visitor.person_id} {owner.id} {kind} {place} {received.digest}")
-        fields = {"kind": kind, "place": place, "digest": received.digest, "seal": seal}
-        of = {"owner": owner.name, "name": received.path.name, "to": "/history/import/begin", "late": None}
-        return self.render(request, "import_look.html", {**of, "fields": fields, **known}, visitor)
+        return self.show_look(request, visitor, owner, feed, report)
 
-    async def report(self, received: Received, kind: str, owner: PersonRow) -> ReportJson:
-        limits = self.service.imports.limits
-        feed = FileFeed(kind, received.path, received.path.name, received.digest, limits)
+    async def look_again(self, request: Request, visitor: Visitor, fields: Mapping[str, str]) -> Response:
+        """Preview a file that was uploaded already, with other answers to its questions."""
+        owner, received, kind = await self.previewed(visitor, fields)
+        feed = self.feed_of(received, kind, fields)
+        return self.show_look(request, visitor, owner, feed, await self.report(feed, owner))
+
+    def show_look(
+        self, request: Request, visitor: Visitor, owner: PersonRow, feed: FileFeed, report: ReportJson
+    ) -> Response:
+        known = {"report": report, "words": BECAME, "label": imports.modules()[feed.kind].LABEL}
+        place = f"{feed.path.parent.name}/{feed.path.name}"
+        seal = self.sessions.mac(f"import {visitor.person_id} {owner.id} {feed.kind} {place} {feed.digest}")
+        fields = {"kind": feed.kind, "place": place, "digest": feed.digest, "seal": seal}
+        answers = {f"{PREFIX}{name}": value for name, value in feed.options.items()}
+        of = {"owner": owner.name, "name": feed.name, "to": "/history/import/begin", "late": None}
+        return self.render(
+            request, "import_look.html", {**of, "fields": fields, "answers": answers, **known}, visitor
+        )
+
+    def feed_of(self, received: Received, kind: str, fields: Mapping[str, str]) -> FileFeed:
+        limits, answers = self.service.imports.limits, answers_of_form(fields)
+        return FileFeed(kind, received.path, received.path.name, received.digest, limits, answers)
+
+    async def report(self, feed: FileFeed, owner: PersonRow) -> ReportJson:
         try:
+            await check_answers(feed)
             found = await importing.preview(self.database, owner.id, feed)
         except Unusable as error:
-            said = import_feeds.with_name(error, received.path, received.path.name)
+            said = import_feeds.with_name(error, feed.path, feed.name)
             raise Problem(422, f"{said} Nothing was imported.") from error
         return found.to_json()
 
-    async def begin(self, request: Request, visitor: Visitor, fields: Mapping[str, str]) -> str:
+    async def previewed(self, visitor: Visitor, fields: Mapping[str, str]) -> tuple[PersonRow, Received, str]:
+        """The previewed file that a form names, with its owner and its kind; raises Problem."""
         owner = await self.owner_of_form(visitor, fields)
         place, digest, kind = (fields.get(name, "") for name in ("place", "digest", "kind"))
         looked_at = f"import {visitor.person_id} {owner.id} {kind} {place} {digest}"
         folder, _, name = place.partition("/")
         if not self.sessions.verify(looked_at, fields.get("seal", "")) or not FOLDER.fullmatch(folder):
             raise Problem(403, "This is not the file that was previewed. Upload it again.")
-        path = Path(self.service.imports.place()) / folder / name
-        if not await asyncio.to_thread(path.is_file):
+        home = Path(self.service.imports.place()) / folder
+        if not await asyncio.to_thread((home / name).exists):
             raise Problem(410, "The upload has expired. Upload the file again.")
-        given = Given(kind=kind, person_id=owner.id, path=path, name=name, digest=digest)
+        return owner, Received(folder=home, path=home / name, digest=digest), kind
+
+    async def begin(self, request: Request, visitor: Visitor, fields: Mapping[str, str]) -> str:
+        owner, received, kind = await self.previewed(visitor, fields)
+        feed = self.feed_of(received, kind, fields)
+        try:
+            await check_answers(feed)
+        except Unusable as error:
+            raise Problem(422, f"{import_feeds.with_name(error, feed.path, feed.name)}") from error
+        given = Given(
+            kind=kind, person_id=owner.id, path=feed.path, name=feed.name,
+            digest=answered_digest(received.digest, feed.options), options=feed.options,
+        )  # fmt: skip
         try:
             await self.service.imports.take(given)
         except TooMany as error:
@@ -184,7 +217,7 @@ class Transfer(Once):
         name, owner = fields.get("name", ""), await self.owner_of_form(visitor, fields)
         self.require_worker()
         known: dict[str, Any] = {"owner": owner.name, "to": "/history/import/from/begin", "label": None}
-        known |= {"fields": {"name": name}, "words": BECAME}
+        known |= {"fields": {"name": name}, "answers": {}, "words": BECAME}
         try:
             report = await preview_feed(self.service, owner.id, name)
         except PreviewTimeout as problem:
