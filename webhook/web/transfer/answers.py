@@ -9,7 +9,7 @@ from webhook.transfer.import_feeds import FileFeed
 from webhook.transfer.records import Options, wrong_answer
 from webhook.web.http.errors import Problem
 
-PREFIX = "answer."
+ANSWER_FIELD = "answer."
 """What the name of a form's field begins with that answers a question."""
 
 MAX_ANSWERS = 100
@@ -28,9 +28,9 @@ def parse_answers(given: str | None) -> Options:
 def answers_of_form(fields: Mapping[str, str]) -> Options:
     """The answers in a form; an empty field is none."""
     given = {
-        name.removeprefix(PREFIX): value.strip()[:MAX_ANSWER]
+        name.removeprefix(ANSWER_FIELD): value.strip()[:MAX_ANSWER]
         for name, value in fields.items()
-        if name.startswith(PREFIX)
+        if name.startswith(ANSWER_FIELD)
     }
     return {name: value for name, value in given.items() if value}
 

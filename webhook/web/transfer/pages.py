@@ -43,7 +43,7 @@ from webhook.web.http.sessions import person_by_id
 from webhook.web.http.templating import label
 from webhook.web.people import actions as administration
 from webhook.web.people.models import TokenRequest
-from webhook.web.transfer.answers import PREFIX, answers_of_form, check_answers
+from webhook.web.transfer.answers import ANSWER_FIELD, answers_of_form, check_answers
 from webhook.web.transfer.api import PreviewTimeout, begin_feed, own_job, preview_feed, require_server
 from webhook.web.transfer.upload import Received, accept_upload
 from webhook.web.transfer.upload_form import receive_form
@@ -91,7 +91,7 @@ class Transfer(Once):
         return [
             Route("/history/import", self.page(self.import_page)),
             Route("/history/import/look", self.look, methods=["POST"]),
-            Route("/history/import/look-again", self.answers(self.look_again), methods=["POST"]),
+            Route("/history/import/look-again", self.answers(self.repeat_look), methods=["POST"]),
             Route("/history/import/begin", self.change(self.begin), methods=["POST"]),
             Route("/history/import/from/look", self.answers(self.preview_feed), methods=["POST"]),
             Route("/history/import/from/begin", self.change(self.begin_feed), methods=["POST"]),
@@ -149,9 +149,9 @@ class Transfer(Once):
         await self.prepare(request, visitor)
         return self.show_look(request, visitor, owner, feed, report)
 
-    async def look_again(self, request: Request, visitor: Visitor, fields: Mapping[str, str]) -> Response:
+    async def repeat_look(self, request: Request, visitor: Visitor, fields: Mapping[str, str]) -> Response:
         """Preview a file that was uploaded already, with other answers to its questions."""
-        owner, received, kind = await self.previewed(visitor, fields)
+        owner, received, kind = await self.find_look(visitor, fields)
         feed = self.feed_of(received, kind, fields)
         return self.show_look(request, visitor, owner, feed, await self.report(feed, owner))
 
@@ -162,7 +162,7 @@ class Transfer(Once):
         place = f"{feed.path.parent.name}/{feed.path.name}"
         seal = self.sessions.mac(f"import {visitor.person_id} {owner.id} {feed.kind} {place} {feed.digest}")
         fields = {"kind": feed.kind, "place": place, "digest": feed.digest, "seal": seal}
-        answers = {f"{PREFIX}{name}": value for name, value in feed.options.items()}
+        answers = {f"{ANSWER_FIELD}{name}": value for name, value in feed.options.items()}
         of = {"owner": owner.name, "name": feed.name, "to": "/history/import/begin", "late": None}
         return self.render(
             request, "import_look.html", {**of, "fields": fields, "answers": answers, **known}, visitor
@@ -181,7 +181,7 @@ class Transfer(Once):
             raise Problem(422, f"{said} Nothing was imported.") from error
         return found.to_json()
 
-    async def previewed(self, visitor: Visitor, fields: Mapping[str, str]) -> tuple[PersonRow, Received, str]:
+    async def find_look(self, visitor: Visitor, fields: Mapping[str, str]) -> tuple[PersonRow, Received, str]:
         """The previewed file that a form names, with its owner and its kind; raises Problem."""
         owner = await self.owner_of_form(visitor, fields)
         place, digest, kind = (fields.get(name, "") for name in ("place", "digest", "kind"))
@@ -195,7 +195,7 @@ class Transfer(Once):
         return owner, Received(folder=home, path=home / name, digest=digest), kind
 
     async def begin(self, request: Request, visitor: Visitor, fields: Mapping[str, str]) -> str:
-        owner, received, kind = await self.previewed(visitor, fields)
+        owner, received, kind = await self.find_look(visitor, fields)
         feed = self.feed_of(received, kind, fields)
         try:
             await check_answers(feed)
