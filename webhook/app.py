@@ -27,6 +27,8 @@ from webhook.history.shows import Episodes
 from webhook.history.stats_worker import StatsWorker
 from webhook.identity.resolver import Identity
 from webhook.lookups import Lookup
+from webhook.maintenance import updates
+from webhook.maintenance.backup_schedule import BackupSchedule
 from webhook.maintenance.integrity import Integrity
 from webhook.maintenance.notifications import Notifier, Watcher
 from webhook.maintenance.pruner import Pruner
@@ -44,7 +46,6 @@ from webhook.pipeline.shared_reads import Capabilities
 from webhook.queues import leases
 from webhook.service import Service
 from webhook.settings import Environ, Settings
-from webhook.storage import migrate
 from webhook.storage.db import Database, Unavailable
 from webhook.storage.tables import person
 from webhook.system.loop_lag import collect_garbage
@@ -83,7 +84,7 @@ def open_service(environ: Environ) -> Service:
     settings = environment.load(given)
     settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     database = Database(settings.database)
-    migrate.migrate(database)
+    updates.update_database(settings, database)
     sealed = keys.load_seal(settings, database)
     sealed_secrets.park_unreadable(database, sealed)
     environ, left_out = settings_store.complete_settings(given, database, sealed)
@@ -253,6 +254,9 @@ async def run_service(service: Service) -> AsyncIterator[Service]:
         ]
     if service.database.sqlite:
         service.tasks.append(begin_chore("integrity", service.integrity.run, service.stop))
+        if service.settings.backup_hours:
+            schedule = BackupSchedule(service.settings)
+            service.tasks.append(begin_chore("backups", schedule.run, service.stop))
     service.tasks.append(begin_chore("pictures", service.pictures.run, service.stop))
     if service.reopen is not None:
         service.tasks.append(begin_chore("settings", watch_settings(service, service.reopen), service.stop))

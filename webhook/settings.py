@@ -110,6 +110,13 @@ class Settings(BaseModel):
     notify_urls: SecretStr = Field(
         SecretStr(""), description="Apprise addresses, separated by spaces or commas."
     )
+    backup_hours: int = Field(
+        24, ge=0, le=8760, description="Hours between backups into DATA_DIR/backups, of SQLite; 0: none."
+    )
+    backup_keep: int = Field(7, ge=1, description="Scheduled backups kept; the oldest are deleted.")
+    backup_before_update: bool = Field(
+        True, description="false updates the tables of a new version without a backup before."
+    )
     retention_days: int = Field(90, ge=1, description="Days to keep raw webhook bodies.")
     catch_up_minutes: int = Field(
         0,
@@ -187,6 +194,11 @@ class Settings(BaseModel):
         except OSError as error:
             raise ValueError(f"{path} is no file with a certificate in PEM ({error})") from error
         return path
+
+    @property
+    def backup_folder(self) -> Path:
+        """Where backups go that are made without being asked."""
+        return self.data_dir / "backups"
 
     @property
     def proxies(self) -> TrustedProxies:

@@ -7,6 +7,7 @@ import errno
 import structlog
 from sqlalchemy.exc import DatabaseError
 
+from webhook import settings as environment
 from webhook.accounts.accounts import AccountError
 from webhook.cli._common import (
     Failed,
@@ -76,6 +77,8 @@ def fault(error: Exception) -> str:
 def sentence(error: Exception) -> str:
     if isinstance(error, Damaged):
         return f"the database is damaged ({error.found}). {advice()}"
+    if isinstance(error, migrate.NewerVersion):
+        return f"{error} {backup.return_advice(environment.load(environment.environment()))}"
     if isinstance(error, Unavailable):
         return f"the database cannot be used now: {error}. Run: watchmark doctor"
     if isinstance(error, DatabaseError):

@@ -13,7 +13,7 @@ import shutil
 import sqlite3
 import tempfile
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,6 +33,7 @@ from webhook.system.files import SteadyFile, sync_folder
 
 DATABASE_NAME = "watchmark.db"
 MANIFEST_NAME = "backup.json"
+TEMPORARY_PREFIX = ".watchmark-"
 BUSY_TIMEOUT = 30.0
 PACE_STEPS = 100
 """Steps of SQLite's virtual machine between two looks at how far the copy has grown."""
@@ -50,12 +51,22 @@ class RestoreResult:
     before: Path | None
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RestoreTrial:
+    """The time of a backup that was restored to see whether that works, and what it holds."""
+
+    made_at: str | None
+    people: int
+    plays: int
+    webhooks: int
+
+
 # --- backup
 
 
 def backup(settings: Settings, target: Path) -> int:
     """Write the copy, whole or not at all, and return its size in bytes; raises BackupError."""
-    live = database_file(settings, f"pg_dump --format=custom --file={shlex.quote(str(target))}")
+    live = database_file(settings, target)
     if not live.is_file():
         raise BackupError(f"There is no database at {live} yet, so there is nothing to back up.")
     refuse_to_spoil(target, live)
@@ -72,10 +83,13 @@ def backup(settings: Settings, target: Path) -> int:
     return target.stat().st_size
 
 
-def database_file(settings: Settings, command: str) -> Path:
-    """The SQLite file; raises BackupError with the command that does it for PostgreSQL."""
+def database_file(
+    settings: Settings, target: Path = Path("watchmark.dump"), *, command: str | None = None
+) -> Path:
+    """The SQLite file; raises BackupError with the command that does it for PostgreSQL, by default `pg_dump`."""
     url = make_url(settings.database)
     if url.get_backend_name() != "sqlite":
+        command = command or " ".join(["pg_dump", "--format=custom", "--file=" + shlex.quote(str(target))])
         shown = url._replace(drivername="postgresql", password=None).render_as_string(hide_password=False)
         raise BackupError(
             f"The data is in PostgreSQL, which has its own tools. Run: {command} --dbname={shlex.quote(shown)}"
@@ -100,7 +114,7 @@ def is_backup(path: Path) -> bool:
 @contextmanager
 def temporary_folder(parent: Path) -> Iterator[Path]:
     """A private temporary folder (mode 0700) on the disk of the result, removed at the end."""
-    folder = Path(tempfile.mkdtemp(prefix=".watchmark-", dir=parent))
+    folder = Path(tempfile.mkdtemp(prefix=TEMPORARY_PREFIX, dir=parent))
     try:
         yield folder
     finally:
@@ -137,9 +151,15 @@ def pack(packed: Path, copy: Path, about: dict[str, Any]) -> None:
 
 
 def newest_backup(settings: Settings) -> Path | None:
-    """The newest backup in the data folder, where one lies there."""
-    found = [path for path in settings.data_dir.glob("*.zip") if is_backup(path)]
-    return max(found, key=lambda path: path.stat().st_mtime, default=None)
+    """The newest backup in the data folder and its folder of backups, where there is one."""
+    return next(iter(list_backups(settings)), None)
+
+
+def list_backups(settings: Settings) -> Sequence[Path]:
+    """The backups in the data folder and its folder of backups, newest first."""
+    places = (settings.data_dir, settings.backup_folder)
+    found = [path for place in places for path in place.glob("[!.]*.zip") if is_backup(path)]
+    return sorted(found, key=lambda path: path.stat().st_mtime, reverse=True)
 
 
 def restore_advice(settings: Settings) -> str:
@@ -147,6 +167,22 @@ def restore_advice(settings: Settings) -> str:
     found = newest_backup(settings)
     file = "FILE" if found is None else shlex.quote(str(found))
     return f"Stop Watchmark and restore the newest backup: watchmark restore {file}"
+
+
+def return_advice(settings: Settings) -> str:
+    """The advice for a database that a newer version made, with the newest backup that this version can restore."""
+    known = migrate.revisions()
+    found = next((path for path in list_backups(settings) if schema_of(path) in known), None)
+    file = "FILE" if found is None else shlex.quote(str(found))
+    return f"To go back to this version, restore a backup made before the update: watchmark restore {file}"
+
+
+def schema_of(path: Path) -> str | None:
+    """The version of the tables that a backup says it holds."""
+    with suppress(zipfile.BadZipFile, OSError, KeyError, ValueError), zipfile.ZipFile(path) as archive:
+        said = orjson.loads(archive.read(MANIFEST_NAME)).get("schema")
+        return None if said is None else str(said)
+    return None
 
 
 # --- restore
@@ -158,16 +194,34 @@ def restore(settings: Settings, source: Path) -> RestoreResult:
     Everything is checked, and brought up to date, before anything is replaced. Raises BackupError, or
     AlreadyRunning where a service runs.
     """
-    live = database_file(settings, f"pg_restore --clean --if-exists {shlex.quote(str(source))}")
+    live = database_file(settings, command=f"pg_restore --clean --if-exists {shlex.quote(str(source))}")
     live.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     with migrate.hold_lock(settings.database), temporary_folder(live.parent) as folder:
-        made_at = unpack(source, folder / DATABASE_NAME)
-        require_known_version(inspect_database(folder / DATABASE_NAME), source)
-        upgrade_database(folder / DATABASE_NAME)
+        made_at = unpack_current(source, folder / DATABASE_NAME)
         before = set_aside(live)
         (folder / DATABASE_NAME).replace(live)
         sync_folder(live.parent)
     return RestoreResult(made_at=made_at, before=before)
+
+
+def try_restore(settings: Settings, source: Path) -> RestoreTrial:
+    """Restore a backup beside the database, as `restore` does, and count what it holds; raises BackupError."""
+    with temporary_folder(settings.data_dir) as folder:
+        made_at = unpack_current(source, folder / DATABASE_NAME)
+        with closing(sqlite3.connect(folder / DATABASE_NAME)) as connection:
+            people, plays, webhooks = (
+                connection.execute(f"SELECT count(*) FROM {name}").fetchone()[0]  # noqa: S608 - names of ours
+                for name in ("person", "play", "webhook")
+            )
+    return RestoreTrial(made_at=made_at, people=people, plays=plays, webhooks=webhooks)
+
+
+def unpack_current(source: Path, target: Path) -> str | None:
+    """Unpack a backup's database, check it and update its tables; returns the backup's time. Raises BackupError."""
+    made_at = unpack(source, target)
+    require_known_version(inspect_database(target), source)
+    upgrade_database(target)
+    return made_at
 
 
 def unpack(source: Path, target: Path) -> str | None:

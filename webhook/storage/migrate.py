@@ -31,6 +31,10 @@ class OtherVersion(Exception):
     """The tables belong to another version of Watchmark; the message says what to do."""
 
 
+class NewerVersion(OtherVersion):
+    """The tables belong to a newer version of Watchmark."""
+
+
 def migrate(database: Database) -> None:
     """Migrate the tables to this version; on PostgreSQL other processes wait meanwhile. Raises OtherVersion."""
 
@@ -57,10 +61,9 @@ def current_revision(connection: Connection) -> str | None:
 def refuse_newer(connection: Connection) -> None:
     found = current_revision(connection)
     if found is not None and found not in revisions():
-        raise OtherVersion(
+        raise NewerVersion(
             f"The database was made by a newer version of Watchmark (its tables are {found}; this version knows "
-            f"them up to {newest_revision()}). Start that version or a newer one. To go back to this one, restore a backup "
-            "that it has made: watchmark restore FILE"
+            f"them up to {newest_revision()}). Nothing was changed. Start that version or a newer one."
         )
 
 
