@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import re
+import signal
+import threading
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
+from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -26,7 +30,7 @@ from webhook.cli._desk import (
     database_of,
     ensure_data_dir,
 )
-from webhook.maintenance import backup
+from webhook.maintenance import backup, backup_folder, updates
 from webhook.settings import Settings, SettingsError
 from webhook.storage import migrate
 from webhook.storage.db import Database
@@ -40,19 +44,94 @@ app = typer.Typer()
 
 @app.command("backup")
 def backup_command(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="File to write, such as watchmark.zip.")],
+    file: Annotated[
+        Path | None,
+        typer.Argument(
+            metavar="FILE|FOLDER",
+            help="File to write, such as watchmark.zip; with --every or --keep a folder, DATA_DIR/backups if left out.",
+        ),
+    ] = None,
+    every: Annotated[
+        str | None,
+        typer.Option(
+            metavar="TIME", help="Keep running, and make one every 24h, 90m or 7d. Stop with Ctrl-C."
+        ),
+    ] = None,
+    keep: Annotated[
+        int | None,
+        typer.Option(min=1, metavar="N", help="Backups to keep in the folder; the oldest are deleted."),
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Back up the database, whether the service is running or not."""
     settings = environment.load(environment.environment())
-    size = backup.backup(settings, file)
+    if every is None and keep is None:
+        if file is None:
+            raise typer.BadParameter("Name the file to write, or use --keep N or --every TIME.")
+        show_backup(settings, file, backup.backup(settings, file), as_json)
+        return
+    rotation = Rotation(settings, file or settings.backup_folder, keep or settings.backup_keep)
+    if every is None:
+        rotation.make(as_json)
+        return
+    rotation.repeat(parse_interval(every), stop_on_signals(), as_json)
+
+
+def show_backup(settings: Settings, file: Path, size: int, as_json: bool) -> None:
     key = keys.key_name(settings)
-    shown = {"file": str(file), "bytes": size, "key": key}
     lines = [
         f"{file} contains the whole database ({size / 1e6:.1f} MB).",
         f"The key that decrypts the sign-ins is not included. Keep a separate copy of it: {key}",
     ]
-    say(as_json, shown, *lines)
+    say(as_json, {"file": str(file), "bytes": size, "key": key}, *lines)
+
+
+@dataclass(frozen=True, slots=True)
+class Rotation:
+    """A folder of dated backups, of which a number is kept."""
+
+    settings: Settings
+    folder: Path
+    keep: int
+
+    def make(self, as_json: bool) -> None:
+        made = backup_folder.add_backup(self.settings, self.folder, self.keep)
+        show_backup(self.settings, made, made.stat().st_size, as_json)
+
+    def repeat(self, every: timedelta, stop: threading.Event, as_json: bool) -> None:
+        """Make a backup whenever one is due, until stopped; one that fails is tried again within the hour."""
+        backup.database_file(self.settings)
+        pause = backup_folder.seconds_until_due(self.folder, every, clock.now())
+        while not stop.wait(pause):
+            pause = every.total_seconds()
+            try:
+                self.make(as_json)
+            except backup.BackupError as error:
+                typer.echo(f"watchmark: {error}", err=True)
+                pause = min(pause, RETRY_SECONDS)
+
+
+RETRY_SECONDS = 3600.0
+UNITS = {"m": timedelta(minutes=1), "h": timedelta(hours=1), "d": timedelta(days=1)}
+EVERY_FORM = re.compile(r"([1-9]\d{0,4})([mhd])")
+
+
+def parse_interval(text: str) -> timedelta:
+    """Parse an interval such as 90m, 24h or 7d."""
+    found = EVERY_FORM.fullmatch(text.strip().lower())
+    if found is None:
+        raise typer.BadParameter(
+            f"“{text[:20]}” is not an interval. Use 90m, 24h or 7d.", param_hint="--every"
+        )
+    return int(found[1]) * UNITS[found[2]]
+
+
+def stop_on_signals() -> threading.Event:
+    """An event that SIGTERM and SIGINT set, so that a backup under way is finished."""
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    return stop
 
 
 # --- restore
@@ -144,7 +223,7 @@ def rekey_command(
     settings = environment.load(environment.environment())
     ensure_data_dir(settings)
     with migrate.hold_lock(settings.database), close_after(database_of(settings)) as database:
-        migrate.migrate(database)
+        updates.update_database(settings, database)
         done = keys.rekey(settings, database, given, forget=forget)
     key = keys.key_name(settings)
     renewed = [describe_renewals(one, settings.address) for one in done.renewed]

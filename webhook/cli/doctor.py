@@ -7,7 +7,7 @@ import shutil
 import sqlite3
 from collections.abc import Generator, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -51,6 +51,8 @@ from webhook.storage.db import Damaged, Database, Unavailable, log_of
 from webhook.storage.tables import webhook
 
 app = typer.Typer()
+
+OLD_BACKUP = timedelta(days=7)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -113,6 +115,7 @@ def examine(online: bool) -> Iterator[Finding]:
     yield from check_folder(settings)
     yield from check_clock()
     yield check_notifications(settings)
+    yield check_backups(settings)
     if not has_database(settings):
         yield note("database", "there is none yet", "It is created at the first start: watchmark serve")
         return
@@ -200,6 +203,30 @@ def check_notifications(settings: Settings) -> Finding:
     return fine("notices", f"are sent to {count_of(count, 'address')}")
 
 
+def check_backups(settings: Settings) -> Finding:
+    """Restore the newest backup beside the database, to see that it can be."""
+    if make_url(settings.database).get_backend_name() != "sqlite":
+        return note("backup", "PostgreSQL is backed up by its own tools", "Run pg_dump regularly.")
+    newest = backup.newest_backup(settings)
+    if newest is None:
+        do = "Leave BACKUP_HOURS at 24, or run: watchmark backup FILE"
+        return note("backup", f"there is none in {settings.data_dir} yet", do)
+    try:
+        found = backup.try_restore(settings, newest)
+    except (backup.BackupError, OSError) as error:
+        do = f"Make a new one: watchmark backup --keep {settings.backup_keep}"
+        return problem_with("backup", f"{newest} cannot be restored: {error}", do)
+    people = f"{found.people} {'person' if found.people == 1 else 'people'}"
+    counts = f"{people}, {count_of(found.plays, 'play')}, {count_of(found.webhooks, 'webhook')}"
+    says = f"{newest} of {found.made_at} can be restored: {counts}"
+    age = clock.now() - datetime.fromtimestamp(newest.stat().st_mtime, UTC)
+    if age > OLD_BACKUP:
+        return note(
+            "backup", f"{says}; it is {age.days} days old", "Make a newer one: watchmark backup --keep 7"
+        )
+    return fine("backup", says)
+
+
 def check_contents(
     settings: Settings, environ: Environ, database: Database, online: bool
 ) -> Iterator[Finding]:
@@ -210,7 +237,7 @@ def check_contents(
     try:
         database.ask(migrate.require_current)
     except migrate.OtherVersion as error:
-        yield problem_with("schema", str(error))
+        yield problem_with("schema", sentence(error))
         return
     yield fine("schema", "is up to date")
     is_right = yield from check_key(settings, database)
