@@ -7,11 +7,16 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import ClassVar
 
+import httpx
+
+from webhook.client import excerpt
 from webhook.domain.event import Action, Episode, Movie
-from webhook.domain.outcome import Dead, Done, Undelivered, Unmatched
+from webhook.domain.outcome import Dead, Done, Retry, Undelivered, Unmatched
 from webhook.domain.play import Dated
+from webhook.domain.retry import UNSURE_PAUSE
 from webhook.trackers import Access, Delivery, WatchedItem
-from webhook.trackers._json import as_time
+from webhook.trackers._base import require_date
+from webhook.trackers._json import as_text, as_time, parse_object
 from webhook.trackers._listings import ListedHistory, existing_play, is_play_of
 from webhook.trackers._refusals import unsettled_retry
 from webhook.trackers._sign_in import PastedToken
@@ -20,14 +25,23 @@ from webhook.trackers._viewings import is_fitting, noon, viewing_date
 UNDATED = "undated"
 """The handle of a play without a date whose id is not known yet."""
 
+NOBODYS_DETAILS = ("", "Not Found", "Not found.")
+"""The details of a 404 for an address that does not exist."""
+
+TMDB_PAUSE = timedelta(minutes=5)
+TMDB_TRIES = 3
+"""The tries of a play that the service does not find at TMDB, before it counts as unmatched."""
+
 
 class DatedPlays(ListedHistory, PastedToken):
     """Looks for a play before it adds it, and again afterwards for its id, by which it is taken back.
 
-    A subclass has `plays`, `list_item`, `add_play` and `remove_play`.
+    A subclass has `plays`, `list_item`, `add_play` and `remove_play`, and says by `wrong_address` what a 404 means
+    that is none of the service's.
     """
 
     undated = True
+    wrong_address: ClassVar[str]
     actions: ClassVar[Mapping[Action, str]] = {Action.WATCHED: "mark", Action.UNWATCHED: "unmark"}
 
     async def list_item(self, delivery: Delivery, access: Access, *, fresh: bool) -> Sequence[WatchedItem]:
@@ -39,6 +53,8 @@ class DatedPlays(ListedHistory, PastedToken):
         raise NotImplementedError
 
     async def mark(self, delivery: Delivery, access: Access) -> Done:
+        if not self.undated:
+            require_date(delivery, self.label)
         fresh = delivery.unsure or not delivery.late
         if (
             play := nearest_viewing(delivery, await self.list_item(delivery, access, fresh=fresh))
@@ -71,6 +87,24 @@ class DatedPlays(ListedHistory, PastedToken):
                     return item.show_ids.tmdb, season, number
         raise Unmatched(f"{self.label} finds an episode by TMDB's id of its show, its season and number")
 
+    def require_tmdb(self, delivery: Delivery, response: httpx.Response, refusal: str) -> None:
+        """Raises Retry where the service did not find an item at TMDB, which may be away; after some tries it is unknown."""
+        words = detail_of(response)
+        if response.status_code == 404 and words.startswith(refusal) and delivery.attempts < TMDB_TRIES:
+            reason = (
+                f"{self.label} answered 404: {words}. TMDB may be away, or {self.label} has no key for it"
+            )
+            raise Retry(reason, answer=excerpt(response), after=TMDB_PAUSE, lane=False)
+
+    def refuse(self, response: httpx.Response) -> Undelivered:
+        """A 404 says what was not found; one that does not is none of the service's, as where it is being restarted."""
+        if response.status_code != 404:
+            return super().refuse(response)
+        words = detail_of(response)
+        if words in NOBODYS_DETAILS:
+            return Retry(self.wrong_address, answer=excerpt(response), after=UNSURE_PAUSE)
+        return Unmatched(f"{self.label} answered 404: {words}", answer=excerpt(response))
+
     def require_film(self, delivery: Delivery) -> int:
         """TMDB's id of a film; raises Dead for what is no film and no episode."""
         if not isinstance(delivery.item, Movie):
@@ -78,6 +112,11 @@ class DatedPlays(ListedHistory, PastedToken):
         if delivery.item.ids.tmdb is None:
             raise Unmatched(f"{self.label} finds a film by its TMDB id")
         return delivery.item.ids.tmdb
+
+
+def detail_of(response: httpx.Response) -> str:
+    """The `detail` of an answer, by which such services say what was wrong; empty if it has none."""
+    return as_text(parse_object(response).get("detail")) or ""
 
 
 def nearest_viewing(delivery: Delivery, plays: Sequence[WatchedItem]) -> WatchedItem | None:

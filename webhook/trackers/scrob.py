@@ -29,12 +29,11 @@ from pydantic import Field
 
 from webhook.client import excerpt
 from webhook.domain.event import Episode, Ids, Item, Kind, Movie
-from webhook.domain.outcome import Park, Retry, Undelivered, Unmatched
-from webhook.domain.retry import UNSURE_PAUSE
+from webhook.domain.outcome import Park, Unmatched
 from webhook.settings import Address
 from webhook.trackers import Access, Delivery, Tokens, WatchedItem
 from webhook.trackers._base import TrackerSettings, WritesPerSecond
-from webhook.trackers._dated import DatedPlays
+from webhook.trackers._dated import DatedPlays, detail_of
 from webhook.trackers._facts import Anime, Cost, Dates, Facts, Rewatches
 from webhook.trackers._json import (
     JsonObject,
@@ -43,7 +42,6 @@ from webhook.trackers._json import (
     as_text,
     as_time,
     child,
-    parse_object,
     unknown_shape,
 )
 from webhook.trackers._pages import read_pages
@@ -60,10 +58,6 @@ SETUP: tuple[str, ...] = (
 NO_SCROB = "No Scrob answers at this address: check SCROB_URL, which mostly ends in /api/proxy"
 HISTORY_PAGE_SIZE = 100
 GUARD_REST = timedelta(hours=1)
-TMDB_PAUSE = timedelta(minutes=5)
-TMDB_TRIES = 3
-"""The tries of a play that Scrob does not find at TMDB, before it counts as unmatched."""
-
 AROUND = timedelta(days=2)
 
 
@@ -83,6 +77,7 @@ class Scrob(DatedPlays):
     label = LABEL
     facts = Facts(Cost.SELF_HOSTED, Dates.EACH, Rewatches.EACH, Anime.SERIES)
     token_page = "Connections in Scrob"
+    wrong_address = NO_SCROB
     kinds = frozenset({Kind.MOVIE, Kind.EPISODE})
     needs = {Kind.MOVIE: ("tmdb",), Kind.EPISODE: ("show.tmdb",)}
     statuses = {
@@ -124,14 +119,7 @@ class Scrob(DatedPlays):
 
     async def add_play(self, delivery: Delivery, access: Access) -> str:
         response = await self.ask(access, "POST", "/history", json=self.body(delivery))
-        words = as_text(parse_object(response).get("detail")) or ""
-        if (
-            response.status_code == 404
-            and words.startswith("TMDB Media not found")
-            and delivery.attempts < TMDB_TRIES
-        ):
-            reason = f"{LABEL} answered 404: {words}. TMDB may be away, or Scrob has no key for it"
-            raise Retry(reason, answer=excerpt(response), after=TMDB_PAUSE, lane=False)
+        self.require_tmdb(delivery, response, "TMDB Media not found")
         answer = self.accept_object(response)
         if answer.get("status") == "ignored":
             words = as_text(answer.get("reason")) or excerpt(response)
@@ -157,7 +145,7 @@ class Scrob(DatedPlays):
 
     async def remove_play(self, play: int, delivery: Delivery, access: Access) -> bool:
         response = await self.ask(access, "DELETE", f"/history/event/{play}")
-        if response.status_code == 404 and parse_object(response).get("detail") == "Event not found":
+        if response.status_code == 404 and detail_of(response) == "Event not found":
             return False
         self.accept(response)
         return True
@@ -203,15 +191,6 @@ class Scrob(DatedPlays):
             return None
         self.accept_object(response)
         return self.host
-
-    def refuse(self, response: httpx.Response) -> Undelivered:
-        """A 404 says what was not found; one that does not is none of Scrob's, as where it is being restarted."""
-        if response.status_code != 404:
-            return super().refuse(response)
-        words = as_text(parse_object(response).get("detail"))
-        if words is None or words == "Not Found":
-            return Retry(NO_SCROB, answer=excerpt(response), after=UNSURE_PAUSE)
-        return Unmatched(f"{LABEL} answered 404: {words}", answer=excerpt(response))
 
 
 def parse_event(row: JsonObject) -> WatchedItem | None:
