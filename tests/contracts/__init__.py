@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from tests.contracts import lastfm, listenbrainz, mdblist, scrob, simkl, tmdb, trakt, tvdb, tvtime
+from tests.contracts import floppy, lastfm, listenbrainz, mdblist, scrob, simkl, tmdb, trakt, tvdb, tvtime
 from tests.contracts._schema import Contract, Request
 
 CONTRACTS: Mapping[str, Contract] = {
+    "floppy": floppy.CONTRACT,
     "lastfm": lastfm.CONTRACT,
     "listenbrainz": listenbrainz.CONTRACT,
     "mdblist": mdblist.CONTRACT,

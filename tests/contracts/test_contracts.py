@@ -14,6 +14,7 @@ import pytest
 
 from tests.contracts import CONTRACTS, violations
 from tests.fakes._server import Call, Fake, Server
+from tests.fakes.floppy import Floppy
 from tests.fakes.lastfm import LastFM
 from tests.fakes.listenbrainz import ListenBrainz
 from tests.fakes.mdblist import MDBList
@@ -24,7 +25,18 @@ from tests.fakes.trakt import Trakt
 from tests.fakes.tvdb import Tvdb
 from tests.fakes.tvtime import TVTime
 
-FAKES: tuple[type[Fake], ...] = (LastFM, ListenBrainz, MDBList, Scrob, Simkl, Tmdb, Trakt, Tvdb, TVTime)
+FAKES: tuple[type[Fake], ...] = (
+    Floppy,
+    LastFM,
+    ListenBrainz,
+    MDBList,
+    Scrob,
+    Simkl,
+    Tmdb,
+    Trakt,
+    Tvdb,
+    TVTime,
+)
 HEADERS: Mapping[str, Mapping[str, str]] = {
     "trakt": {
         "content-type": "application/json",
@@ -50,6 +62,11 @@ HEADERS: Mapping[str, Mapping[str, str]] = {
         "accept": "application/json",
         "user-agent": "Watchmark/1.0",
     },
+    "floppy": {
+        "content-type": "application/json",
+        "user-agent": "Watchmark/1.0",
+        "authorization": "Bearer token",
+    },
     "scrob": {"content-type": "application/json", "user-agent": "Watchmark/1.0", "x-api-key": "key"},
     "tvtime": {"user-agent": "Watchmark/1.0", "authorization": "Bearer token"},
     "tmdb": {"user-agent": "Watchmark/1.0"},
@@ -66,6 +83,8 @@ SCROBBED = {
     "watched_at": "2026-11-20T19:00:00Z",
     "completed": True,
 }
+FLOPPY_FILM = "/api/v1/media/movie/tmdb/20526"
+ENDED = {"end_date": "2026-11-20T19:00:00Z"}
 LISTEN = {
     "listened_at": 1795380000,
     "track_metadata": {"artist_name": "Röyksopp", "track_name": "Some Resolve"},
@@ -133,6 +152,8 @@ RIGHT: list[tuple[str, str, str, Any]] = [
     ("listenbrainz", "POST", "/1/submit-listens", {"listen_type": "single", "payload": [LISTEN]}),
     ("mdblist", "POST", "/scrobble/start?apikey=k", {"progress": 79.9, "show": IN_SHOW}),
     ("mdblist", "GET", "/sync/watched?plays=all&limit=1000&since=2026-11-20T19:00:00Z", None),
+    ("floppy", "POST", f"{FLOPPY_FILM}/watch", {**ENDED, "external_id": "wm-1-1795208400"}),
+    ("floppy", "POST", "/api/v1/media/tv/tmdb/1396/2/episodes/5/watch", ENDED),
     ("scrob", "POST", "/api/proxy/history", SCROBBED),
     ("scrob", "DELETE", "/history/event/9001", None),
     ("tvtime", "POST", "/sidecar/api2.tozelabs.com/v2/watched_episodes/episode/7?is_rewatch=0", None),
@@ -194,6 +215,9 @@ WRONG: list[tuple[str, str, str, Any, str]] = [
     ("mdblist", "POST", "/scrobble/stop", {"progress": 95, "show": {"ids": {"tmdb": 1396}}}, "season"),
     ("mdblist", "POST", "/sync/watched", {"shows": [{"ids": {"tmdb": 1396}}]}, "seasons"),
     ("mdblist", "GET", "/sync/watched?limit=1000", None, "plays"),
+    ("floppy", "POST", f"{FLOPPY_FILM}/watch", ENDED, "external_id"),
+    ("floppy", "POST", "/api/v1/media/tv/tmdb/1396/2/episodes/5/watch", {"end_date": None}, "end_date"),
+    ("floppy", "DELETE", f"{FLOPPY_FILM}/watch", None, "no DELETE"),
     ("scrob", "POST", "/history", {**SCROBBED, "watched_at": "2026-11-20T22:00:00+02:00"}, "watched_at"),
     ("scrob", "POST", "/history", {**SCROBBED, "media_type": "episode"}, "series_tmdb_id"),
     ("scrob", "DELETE", "/history/item?tmdb_id=20526&media_type=movie", None, "no DELETE"),

@@ -28,6 +28,7 @@ from pydantic import SecretStr
 from tests.compat._own import Own
 from tests.fakes._server import Clock, Fake
 from tests.fakes.emby import Emby as FakeEmby
+from tests.fakes.floppy import Floppy as FakeFloppy
 from tests.fakes.jellyfin import Jellyfin as FakeJellyfin
 from tests.fakes.lastfm import LastFM as FakeLastFM
 from tests.fakes.listenbrainz import ListenBrainz as FakeListenBrainz
@@ -187,6 +188,12 @@ def mdblist_holds(fake: Any, hours: Iterable[int]) -> None:
         fake.remember(fake.user("anna"), film, NOW - timedelta(hours=ago))
 
 
+def floppy_holds(fake: Any, hours: Iterable[int]) -> None:
+    for ago in hours:
+        part = fake.catalogue.part("episode", fake.catalogue.tidewater, season=1, number=1000 + ago)
+        fake.play(fake.user("anna"), part, NOW - timedelta(hours=ago))
+
+
 def scrob_holds(fake: Any, hours: Iterable[int]) -> None:
     for ago in hours:
         film = fake.catalogue.add("movie", title=f"Title {ago}", year=2000, ids={"tmdb": 700_000 + ago})
@@ -256,6 +263,25 @@ def adapt_browser(fake: Callable[..., Any], writes: str, reads: str) -> Adapter:
 ADAPTERS: dict[str, Adapter] = {
     # One entry for each file of webhook/trackers, in the order of the alphabet; after an @, where else it is run.
     "emby": adapt_browser(FakeEmby, f"POST /Users/{'aa' * 16}/Items", f"GET /Users/{'aa' * 16}/Items"),
+    "floppy": Adapter(
+        fake=lambda: FakeFloppy(clock=Clock(NOW)),
+        settings=lambda url: {"url": url},
+        tokens=lambda fake: fake.sign_in("anna"),
+        gone=lambda fake: fake.revoke("anna"),
+        forget=lambda fake: fake.forget("anna"),
+        marks=lambda fake: len(fake.user("anna").plays),
+        told=(
+            Told(WATCHED_FILM, "POST /api/v1/media/movie"),
+            Told(replace(WATCHED, item=PLACED), "POST /api/v1/media/tv"),
+            Told(replace(LATE_WATCHED, item=replace(PLACED, ids=Ids())), "POST /api/v1/media/tv"),
+        ),
+        named=".test",
+        public=frozenset({"name"}),
+        wrong=SONG,
+        fill=floppy_holds,
+        reads="GET /api/v1/media/episode",
+        three_pages=450,
+    ),
     "jellyfin": adapt_browser(FakeJellyfin, "POST /UserItems", "GET /Items"),
     "lastfm": Adapter(
         fake=lambda: FakeLastFM(clock=Clock(NOW)),

@@ -42,6 +42,7 @@ ALL = [
     "trakt",
     "tvtime",
     "mdblist",
+    "floppy",
     "scrob",
     "simkl",
     "lastfm",
