@@ -35,6 +35,7 @@ from webhook.settings import Address
 from webhook.trackers import Access, Delivery, Tokens, WatchedItem
 from webhook.trackers._base import TrackerSettings, WritesPerSecond
 from webhook.trackers._dated import DatedPlays, detail_of
+from webhook.trackers._facts import Anime, Cost, Dates, Facts, Rewatches
 from webhook.trackers._json import JsonObject, as_int, as_rows, as_text, as_time, child, unknown_shape
 from webhook.trackers._pages import read_pages
 from webhook.trackers._refusals import die_of, park_as
@@ -69,6 +70,7 @@ class Floppy(DatedPlays):
 
     name = "floppy"
     label = LABEL
+    facts = Facts(Cost.SELF_HOSTED, Dates.EACH, Rewatches.EACH, Anime.SERIES)
     token_page = "Settings → Integrations in Floppy"
     wrong_address = NO_FLOPPY
     kinds = frozenset({Kind.MOVIE, Kind.EPISODE})
