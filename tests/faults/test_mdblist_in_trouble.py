@@ -8,51 +8,20 @@ from pathlib import Path
 
 import pytest
 
-from tests.evening import film
-from tests.fakes._server import Server
 from tests.fakes.mdblist import MDBList
-from tests.faults.house import Altered
-from tests.faults.test_trackers_in_trouble import TROUBLES, moved_in
+from tests.faults.reels import ReelHouse, Service
+from tests.faults.test_trackers_in_trouble import TROUBLES
 from tests.running import eventually
 
-NUMBERS = range(1, 9)
-FIRST_REEL = 800_000
+MDBLIST = Service("mdblist", lambda: MDBList(near_minutes=-1), "MDBLIST_API_URL")
 
 
-class House:
+class House(ReelHouse):
     """A service for one person, and an MDBList at which no two plays are ever taken for one."""
 
     def __init__(self, folder: Path, **settings: str) -> None:
-        self.mdblist = MDBList(near_minutes=-1)
-        self.server = Server(self.mdblist)
-        self.server.__enter__()
-        reached = {"MDBLIST_API_URL": self.server.url, "MDBLIST_WRITES_PER_SECOND": "0"}
-        self.process = Altered(folder, "hasty", settings={**reached, **settings})
-        self.process.prepare(lambda connection, service: moved_in(connection, ()))
-        self.process.connect("mdblist", self.mdblist.sign_in("anna"))
-        self.process.start()
-
-    def watch(self, numbers: range = NUMBERS) -> None:
-        for number in numbers:
-            ids = [{"id": f"tmdb://{FIRST_REEL + number}"}, {"id": f"imdb://tt8{number:06}"}]
-            named = {"ratingKey": str(number), "title": f"Reel {number}", "year": 2000, "Guid": ids}
-            told = film("media.scrobble", **named, guid=f"plex://movie/{number:024x}")
-            assert self.process.post("plex", told).status_code == 200
-
-    def history(self) -> list[int]:
-        return sorted(play.entry.data["ids"]["tmdb"] for play in self.mdblist.user("anna").plays)
-
-    def arrives(self, numbers: range = NUMBERS, seconds: float = 30) -> None:
-        wanted = [FIRST_REEL + number for number in numbers]
-        eventually(lambda: set(self.history()) >= set(wanted), "all are recorded", seconds)
-        self.process.drain(seconds)
-        assert self.history() == wanted
-
-    def close(self) -> None:
-        if self.process.process is not None:
-            self.process.kill()
-        self.process.http.close()
-        self.server.__exit__()
+        super().__init__(folder, MDBLIST, **settings)
+        self.mdblist = self.fake
 
 
 Opened = Callable[..., House]
