@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.evening import film
-from tests.fakes._server import Fake, Server
+from tests.fakes._server import Server
 from tests.faults.house import Altered
 from tests.faults.test_trackers_in_trouble import moved_in
 from tests.running import eventually
@@ -22,7 +22,7 @@ class Service:
     """A tracker, its fake, and the setting that leads to it."""
 
     name: str
-    fake: Callable[[], Fake]
+    fake: Callable[[], Any]
     address: str
 
     def settings(self, url: str) -> dict[str, str]:
