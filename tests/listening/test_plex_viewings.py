@@ -123,6 +123,28 @@ def test_a_seek_that_flaps_is_no_pause(line: Line) -> None:
     assert actions(line.told) == [START]
 
 
+def test_where_something_rests_that_was_not_heard_playing_is_told_once_it_has_held(line: Line) -> None:
+    """A webhook may have told of its begin, and not of the pause."""
+    for second in range(0, 31, 10):
+        line.hear("paused", second * SECOND, 442_000)
+    line.hear("playing", 40 * SECOND, 442_000)
+    line.hear("stopped", 50 * SECOND, 452_000)
+
+    assert [(one.action, one.at - AT, one.position_ms) for one in line.told] == [
+        (PAUSE, 0 * SECOND, 442_000),
+        (START, 40 * SECOND, 442_000),
+        (STOP, 50 * SECOND, 452_000),
+    ]
+
+
+def test_a_client_that_pauses_while_it_opens_an_item_says_nothing_of_it(line: Line) -> None:
+    line.hear("paused", 0 * SECOND, 0)
+    line.hear("paused", 30 * SECOND, 0)
+    line.hear("stopped", 40 * SECOND, 0)
+
+    assert line.told == []
+
+
 def test_a_pause_right_after_the_start_is_told_once_it_has_held(line: Line) -> None:
     line.hear("playing", 0 * SECOND)
     line.hear("paused", 2 * SECOND, 2000)

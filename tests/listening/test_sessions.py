@@ -177,6 +177,30 @@ def test_a_session_that_was_never_seen_playing_says_nothing(server: Looks) -> No
     assert server.actions == []
 
 
+def test_where_something_rests_that_was_not_seen_playing_is_told_once_it_has_held(server: Looks) -> None:
+    """A webhook may have told of its begin, and not of the pause."""
+    for second in range(0, 31, 3):
+        server.look(second * SECOND, row(442_000, paused=True))
+    server.look(33 * SECOND, row(442_000))
+    server.look(36 * SECOND)
+    server.look(39 * SECOND)
+
+    assert [(step.action, step.at - AT, step.position_ms) for step in server.steps] == [
+        (PAUSE, 0 * SECOND, 442_000),
+        (START, 33 * SECOND, 442_000),
+        (STOP, 33 * SECOND, 442_000),
+    ]
+
+
+def test_a_client_that_pauses_while_it_opens_an_item_says_nothing_of_it(server: Looks) -> None:
+    server.look(0 * SECOND, row(0, paused=True))
+    server.look(30 * SECOND, row(0, paused=True))
+    server.look(33 * SECOND, row(442_000, key="s2", paused=True))
+    server.look(36 * SECOND, row(442_000, key="s2"))
+
+    assert server.actions == [START]
+
+
 def test_two_people_in_one_session_are_two_viewings(server: Looks) -> None:
     """Trap 24."""
     both: dict[str, Any] = {"AdditionalUsers": [{"UserId": BEN, "UserName": "ben"}]}

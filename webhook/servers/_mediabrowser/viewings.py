@@ -55,13 +55,18 @@ class Occurrence:
 
 @dataclass(kw_only=True, slots=True)
 class SessionViewing:
-    """One person's viewing of an item in a session. `is_paused` is what was told last, `changed_at` since when it differs."""
+    """One person's viewing of an item in a session. `is_paused` is what was told last, `changed_at` since when it differs.
+
+    `rests_at` is since when it rests that was not yet seen playing, and `is_rest_told` whether that was told.
+    """
 
     playing: Playing
     seen_at: datetime
     told_at: datetime | None = None
     is_paused: bool = False
     changed_at: datetime | None = None
+    rests_at: datetime | None = None
+    is_rest_told: bool = False
     progress_at: datetime | None = None
     progress_ms: int | None = None
     position_ms: int | None = None
@@ -177,7 +182,7 @@ class Viewings:
         """Follow a viewing that goes on."""
         paused = viewing.playing.is_paused
         if viewing.told_at is None:
-            return [] if paused else self.begin(viewing, now)
+            return self.rest(viewing, now) if paused else self.begin(viewing, now)
         if not viewing.playing.is_tracked:
             return []
         if paused == viewing.is_paused:
@@ -185,6 +190,15 @@ class Viewings:
             return [] if paused else self.progress(viewing, now)
         viewing.changed_at = viewing.changed_at or now
         return self.change(viewing, now)
+
+    def rest(self, viewing: SessionViewing, now: datetime) -> list[Occurrence]:
+        """Say where something rests that was not seen playing, once it has held: its begin may have been told elsewhere."""
+        viewing.rests_at = viewing.rests_at or now
+        is_told = viewing.is_rest_told or not viewing.playing.is_tracked
+        if is_told or not viewing.position_ms or now - viewing.rests_at < SETTLE:
+            return []
+        viewing.is_rest_told = True
+        return [viewing.step(Action.PAUSE, viewing.rests_at)]
 
     def begin(self, viewing: SessionViewing, now: datetime) -> list[Occurrence]:
         viewing.told_at = viewing.progress_at = now

@@ -91,10 +91,15 @@ class Moment:
 
 @dataclass(kw_only=True, slots=True)
 class Viewing:
-    """What is heard under one session key of one item. `told` is the state that was told last."""
+    """What is heard under one session key of one item. `told` is the state that was told last.
+
+    `rests_at` is since when it rests that was not yet heard playing, and `is_rest_told` whether that was told.
+    """
 
     alert: Alert
     began: Moment | None = None
+    rests_at: datetime | None = None
+    is_rest_told: bool = False
     told: Moment | None = None
     changed: Moment | None = None
     heard_at: datetime
@@ -192,12 +197,22 @@ class Viewings:
         if viewing.began is None and state == PLAYING:
             viewing.began = current
         if viewing.told is None:
-            return self.begin(viewing)
+            return self.begin(viewing) if viewing.began is not None else self.rest(viewing, now)
         if viewing.told.state == state:
             viewing.changed = None
             return self.progress(viewing, now) if state == PLAYING else []
         viewing.changed = viewing.changed or current
         return self.change(viewing, now)
+
+    def rest(self, viewing: Viewing, now: datetime) -> list[Statement]:
+        """Say where something rests that was not heard playing, once it has held: its begin may have been told elsewhere."""
+        viewing.rests_at = viewing.rests_at or now
+        is_told = viewing.is_rest_told or not is_tracked(viewing)
+        if is_told or not viewing.position_ms or now - viewing.rests_at < SETTLE:
+            return []
+        viewing.is_rest_told = True
+        here = Moment(state=PAUSED, at=viewing.rests_at, position_ms=viewing.position_ms)
+        return [self.say(viewing, Action.PAUSE, here)]
 
     def begin(self, viewing: Viewing) -> list[Statement]:
         """Say that it began, once it is known who plays."""
@@ -249,7 +264,8 @@ class Viewings:
 
     def wait(self, now: datetime) -> list[Viewing]:
         """The viewings of which is to be asked now who plays."""
-        unknown = [one for one in self._open.values() if one.session is None and one.began is not None]
+        seen = [one for one in self._open.values() if one.began is not None or one.rests_at is not None]
+        unknown = [one for one in seen if one.session is None]
         due = [one for one in unknown if one.asked_at is None or now - one.asked_at >= MAX_ASK_INTERVAL]
         for viewing in due:
             viewing.asked_at = now
