@@ -21,10 +21,13 @@ from tests.evening import film
 from tests.fakes._server import Server
 from tests.fakes.trakt import Trakt
 from tests.running import Process, eventually, started
+from tests.watchlist.home import films, listed
 from webhook import clock, settings
 from webhook.accounts import accounts
 from webhook.domain.event import Action, Movie
 from webhook.domain.outcome import Park
+from webhook.history import watchlist_reads
+from webhook.history.watchlist import Watchlist
 from webhook.maintenance import notifications
 from webhook.maintenance.notifications import Notice, Notifier, Watcher
 from webhook.people import people
@@ -132,6 +135,27 @@ def test_a_limit_is_announced_once_with_what_is_full(house: House) -> None:
     assert "Trakt takes no more for the collection of this account" in notice.body
     assert again == []
     assert house.look() == []
+
+
+def test_titles_that_are_gone_from_a_watchlist_are_announced_once(house: House) -> None:
+    def lose(connection: Connection, number: int) -> None:
+        mine = Watchlist(connection, 1, {}, clock.now())
+        watchlist_reads.apply_read(mine, house.account, "Trakt", listed(films(number)))
+
+    house.database.do(lambda connection: connection.execute(update(account).values(tokens=b"sealed")))
+    house.database.do(lambda connection: lose(connection, 12))
+    assert house.look() == []
+    house.database.do(lambda connection: lose(connection, 1))
+
+    first = house.look()
+    (notice,) = house.kept.notices
+    again = house.look()
+    house.database.do(lambda connection: lose(connection, 12))
+
+    assert (first, again, house.look()) == (["The watchlist of anna needs a decision"], [], [])
+    assert "11 titles are gone from it at Trakt" in notice.body
+    house.database.do(lambda connection: lose(connection, 1))
+    assert house.look() == first
 
 
 def test_that_it_works_again_is_announced_once(house: House) -> None:

@@ -11,6 +11,7 @@ from sqlalchemy import select, update
 
 from tests.watchlist.home import HARBOUR, PARASITE, TIDEWATER, films, listed
 from tests.web.conftest import Household, form_token
+from tests.web.test_needs_you import badge
 from webhook import clock
 from webhook.accounts.accounts import insert_account
 from webhook.domain.event import Action, Ids, Item, Kind, Movie
@@ -215,6 +216,27 @@ def test_what_is_suddenly_gone_is_shown_and_decided_by_a_person(
 
     assert len(titles(home)) == left
     assert "are gone from" not in browser.get(PAGE).text
+
+
+def test_what_is_suddenly_gone_needs_its_person_and_is_decided_there(home: Household, trakt: int) -> None:
+    read(home, trakt, *films(12))
+    read(home, trakt, *films(1))
+    browser = home.browser()
+    home.person("bob")
+    other = home.browser("bob")
+
+    (waits,) = home.api().get("/api/v1/needs-you").json()["held_lists"]
+    assert (waits["person"], waits["tracker"], waits["count"]) == ("me", "trakt", 11)
+    assert waits["titles"] == [f"Film {number}" for number in range(2, 7)]
+    assert "11 titles are gone from Trakt" in browser.get("/needs-you").text
+    assert "Did you take them off?" in browser.get("/").text
+    assert "11 titles are gone" not in other.get("/needs-you").text
+    assert (badge(browser), badge(other)) == (1, 0)
+
+    post(browser, "services/trakt", does="keep", person="me", back="/needs-you")
+
+    kept = home.api().get("/api/v1/watchlist?person=me").json()["items"]
+    assert (badge(browser), len(kept)) == (0, 12)
 
 
 def test_a_script_decides_about_what_is_held(home: Household, trakt: int) -> None:

@@ -22,6 +22,7 @@ from sqlalchemy import Connection, delete, insert, select, text, update
 from webhook import clock, trackers
 from webhook.accounts.accounts import DISCONNECTED
 from webhook.queries.deliveries import explain_park, limited_kinds
+from webhook.queries.held import HeldList, select_held_lists
 from webhook.queries.senders import find_silent_servers
 from webhook.settings import Settings, SettingsError
 from webhook.storage.db import Database, Unavailable
@@ -35,9 +36,7 @@ SEND_TIMEOUT = 20.0
 """Seconds within which a notice must be sent to all addresses."""
 
 LABEL = "Notifications"
-PURPOSE = (
-    "Tells you, once, when an account needs you or a server falls silent, and once when all is well again."
-)
+PURPOSE = "Tells you, once, when an account or a list needs you or a server falls silent, and once when all is well again."
 SETUP: tuple[str, ...] = (
     "Choose where notices should arrive: a phone, a chat or a mailbox. Apprise knows more than a hundred services.",
     "Look up how its address is written: https://github.com/caronc/apprise/wiki",
@@ -46,6 +45,7 @@ SETUP: tuple[str, ...] = (
 
 ACCOUNT_NOTE = "notice.account."
 LIMIT_NOTE = "notice.limit."
+LIST_NOTE = "notice.list."
 SERVER_NOTE = "notice.server."
 ADVISORY_LOCK = 7103  # the advisory lock that lets one process at a time decide on PostgreSQL
 
@@ -187,6 +187,7 @@ def find_changes(connection: Connection, now: datetime, days: int) -> list[Notic
     return [
         *account_changes(connection, before),
         *limit_changes(connection, before),
+        *list_changes(connection, before),
         *server_changes(connection, before, now, days),
     ]
 
@@ -262,6 +263,29 @@ def limit_changes(connection: Connection, before: Mapping[str, Any]) -> list[Not
     ]
     gone = [name for name in before if name.startswith(LIMIT_NOTE) and name not in refused]
     return found + [NoticeChange(name=name, value=None, notice=None) for name in gone]
+
+
+def list_changes(connection: Connection, before: Mapping[str, Any]) -> list[NoticeChange]:
+    """The watchlists of which much is gone at a service, and held."""
+    held = {
+        f"{LIST_NOTE}{row.account_id}": row
+        for row in fetch_all(connection, select_held_lists(None), HeldList)
+    }
+    found = [
+        NoticeChange(name=name, value={"titles": row.titles}, notice=list_notice(row))
+        for name, row in held.items()
+        if name not in before
+    ]
+    gone = [name for name in before if name.startswith(LIST_NOTE) and name not in held]
+    return found + [NoticeChange(name=name, value=None, notice=None) for name in gone]
+
+
+def list_notice(row: HeldList) -> Notice:
+    return Notice(
+        title=f"The watchlist of {row.person} needs a decision",
+        body=f"{row.titles} titles are gone from it at {trackers.label(row.tracker)}. Nothing was removed here. "
+        "Keep them or remove them here too, under Needs you.",
+    )
 
 
 def limit_notice(limit: Mapping[str, Any]) -> Notice:

@@ -1,4 +1,4 @@
-"""Queries for marks by hand that are held until their person decides."""
+"""Queries for what is held until its person decides: marks by hand, and titles that are gone from a service's watchlist."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from typing_extensions import TypedDict
 
 from webhook.clock import stamp
 from webhook.domain.states import HandMarkState
-from webhook.storage.json_fields import ActionWord, Id, KindWord, Time
-from webhook.storage.json_shapes import EventJson
+from webhook.storage.json_fields import ActionWord, Count, Id, KindWord, Time
+from webhook.storage.json_shapes import EventJson, ItemJson
 from webhook.storage.rows import fetch_all
-from webhook.storage.tables import hand_mark, person, webhook
+from webhook.storage.tables import account, hand_mark, person, watchlist_copy, watchlist_read, webhook
 
 MAX_SAMPLES = 5
 """Maximum number of items shown of what is held together."""
@@ -139,4 +139,72 @@ def sample_json(webhook_id: int, event: EventJson) -> HeldItemJson:
         "season": event.get("season"),
         "number": event.get("number"),
         "year": event.get("year"),
+    }
+
+
+# --- titles that are gone from the watchlist of an account
+
+
+class HeldListJson(TypedDict):
+    """Titles that are gone from a person's watchlist at a service, and held here."""
+
+    person: str
+    tracker: str
+    count: Count
+    since: Time | None
+    titles: list[str]
+
+
+class HeldList(NamedTuple):
+    account_id: int
+    person: str
+    tracker: str
+    titles: int
+    since: datetime
+
+
+def select_held_lists(person_id: int | None) -> Select[HeldList]:
+    """The watchlists of one person's accounts, or of everybody's, of which much is gone and held; signed out ones wait."""
+    wanted = (
+        select(
+            account.c.id.label("account_id"),
+            person.c.name.label("person"),
+            account.c.tracker,
+            func.count().label("titles"),
+            watchlist_read.c.held_at.label("since"),
+        )
+        .join(watchlist_read, watchlist_read.c.account_id == account.c.id)
+        .join(watchlist_copy, watchlist_copy.c.account_id == account.c.id)
+        .join(person, person.c.id == account.c.person_id)
+        .where(watchlist_read.c.held_at.is_not(None), watchlist_copy.c.missing, account.c.tokens.is_not(None))
+        .group_by(account.c.id, person.c.name, account.c.tracker, watchlist_read.c.held_at)
+        .order_by(watchlist_read.c.held_at.desc(), account.c.id)
+    )
+    return wanted if person_id is None else wanted.where(account.c.person_id == person_id)
+
+
+def count_held_lists(person_id: int | None) -> Select[int]:
+    """The number of watchlists that wait for a decision."""
+    return select(func.count()).select_from(select_held_lists(person_id).subquery())
+
+
+def list_held_lists(connection: Connection, person_id: int | None = None) -> list[HeldListJson]:
+    found = fetch_all(connection, select_held_lists(person_id), HeldList)
+    return [held_list_json(row, find_missing_titles(connection, row.account_id)) for row in found]
+
+
+def find_missing_titles(connection: Connection, account_id: int) -> list[str]:
+    mine = (watchlist_copy.c.account_id == account_id, watchlist_copy.c.missing)
+    wanted = select(watchlist_copy.c.item).where(*mine).order_by(watchlist_copy.c.id).limit(MAX_SAMPLES)
+    items: Sequence[ItemJson] = connection.execute(wanted).scalars().all()
+    return [item.get("title") or "?" for item in items]
+
+
+def held_list_json(row: HeldList, titles: list[str]) -> HeldListJson:
+    return {
+        "person": row.person,
+        "tracker": row.tracker,
+        "count": row.titles,
+        "since": stamp(row.since),
+        "titles": titles,
     }

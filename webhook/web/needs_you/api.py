@@ -69,6 +69,7 @@ async def get_needs(call: Call[None, None]) -> NeedsYou:
             "dead": waits.dead,
             "silent": waits.silent,
             "held": waits.held,
+            "held_lists": waits.held_lists,
         }
 
     return await call.read(read)

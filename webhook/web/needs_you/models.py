@@ -10,7 +10,7 @@ from typing_extensions import TypedDict
 from webhook.domain import guids
 from webhook.domain.event import Ids
 from webhook.queries.deliveries import DeliveryJson, DeliveryTraceJson
-from webhook.queries.held import HeldJson
+from webhook.queries.held import HeldJson, HeldListJson
 from webhook.queries.people import AccountJson, UnclaimedJson
 from webhook.queries.senders import SilentServerJson
 from webhook.storage.json_fields import ANY_OBJECT, Count, Time
@@ -49,6 +49,7 @@ class NeedsYou(TypedDict):
     dead: list[Annotated[DeliveryJson, ANY_OBJECT]]
     silent: list[Annotated[SilentServerJson, ANY_OBJECT]]
     held: list[Annotated[HeldJson, ANY_OBJECT]]
+    held_lists: list[Annotated[HeldListJson, ANY_OBJECT]]
 
 
 class UnmatchedQuery(PersonQuery, Paging):

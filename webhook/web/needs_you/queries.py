@@ -37,7 +37,14 @@ from webhook.queries.deliveries import (
     limited_kinds,
     select_deliveries,
 )
-from webhook.queries.held import HeldJson, count_holds, list_holds
+from webhook.queries.held import (
+    HeldJson,
+    HeldListJson,
+    count_held_lists,
+    count_holds,
+    list_held_lists,
+    list_holds,
+)
 from webhook.queries.people import AccountJson, UnclaimedJson, select_unclaimed_ids
 from webhook.queries.senders import SilentServerJson
 from webhook.queues import parking
@@ -86,6 +93,7 @@ class Needs:
     dead: list[DeliveryJson] = field(default_factory=list)
     silent: list[SilentServerJson] = field(default_factory=list)
     held: list[HeldJson] = field(default_factory=list)
+    held_lists: list[HeldListJson] = field(default_factory=list)
     counts: dict[str, int] = field(default_factory=dict)
 
     @property
@@ -102,8 +110,9 @@ def find_needs(connection: Connection, visitor: Visitor, now: datetime, silence_
     ]
     silent = visible.list_silent_servers(connection, visitor, now, silence_days)
     whole = {"unclaimed": len(unclaimed), "parked": len(parked), "silent": len(silent)}
-    held = list_holds(connection, None if visitor.is_admin else visitor.person_id or 0)
-    whole |= {"limited": len(limited), "held": len(held)}
+    whose = None if visitor.is_admin else visitor.person_id or 0
+    held, held_lists = list_holds(connection, whose), list_held_lists(connection, whose)
+    whole |= {"limited": len(limited), "held": len(held), "held_lists": len(held_lists)}
     return Needs(
         unclaimed=unclaimed,
         unmatched=list_questions(connection, visitor),
@@ -113,6 +122,7 @@ def find_needs(connection: Connection, visitor: Visitor, now: datetime, silence_
         dead=dead(connection, visitor),
         silent=silent,
         held=held,
+        held_lists=held_lists,
         counts={**whole, **count_by_kind(connection, visitor)},
     )
 
@@ -142,7 +152,8 @@ def prepare_count(is_admin: bool, dialect: str) -> Prepared:
         stuck(visitor, "dead"),
         select_unclaimed_ids(None if is_admin else anybody),
     )
-    counts = [parked, count_holds(None if is_admin else anybody), *map(count_rows, rows)]
+    whose = None if is_admin else anybody
+    counts = [parked, count_holds(whose), count_held_lists(whose), *map(count_rows, rows)]
     limited = select(func.count()).where(parking.is_stuck(), delivery.c.state == DeliveryState.PARKED)
     total = functools.reduce(operator.add, (one.scalar_subquery() for one in counts))
     return Prepared(select(total, limited.scalar_subquery()))

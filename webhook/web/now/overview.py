@@ -90,6 +90,7 @@ def list_needs(found: Needs) -> list[Need]:
     """The visitor's needs as cards, the most urgent first; what failed and what imports left open is one card each."""
     cards = [Need("unclaimed", entry) for entry in found.unclaimed]
     cards += [Need("held", entry) for entry in found.held]
+    cards += [Need("held_list", entry) for entry in found.held_lists]
     cards += [Need("parked", entry) for entry in found.parked]
     cards += [Need("limited", entry) for entry in found.limited]
     cards += [Need("dead", entry, found.counts["dead"]) for entry in found.dead[:1]]
