@@ -6,19 +6,21 @@ file is opened only if a kind asks for it by name.
 
 from __future__ import annotations
 
+import gzip
 import os
 import re
 import zipfile
+import zlib
 from codecs import BOM_UTF16_BE, BOM_UTF16_LE
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import IO, Any
 
 import ijson  # type: ignore[import-untyped]
 
-from webhook.transfer.imports import _csv
+from webhook.transfer.imports import _csv, _xml
 from webhook.transfer.imports._csv import Row as Row
 from webhook.transfer.imports._streams import (
     MAX_LINE,
@@ -27,13 +29,17 @@ from webhook.transfer.imports._streams import (
     Counted,
     Damaged,
     Member,
+    Readable,
     Tally,
     Text,
     plain,
 )
 from webhook.transfer.records import Bad, Options, Unusable
 
-EXTENSIONS = frozenset({".csv", ".json", ".jsonl", ".txt"})
+EXTENSIONS = frozenset({".csv", ".json", ".jsonl", ".txt", ".xml"})
+GZIPPED = ".gz"
+"""What may follow one of these; the file is then read unpacked, under its name without it."""
+
 MAX_ENTRIES = 10_000
 ZIP = (b"PK\x03\x04", b"PK\x05\x06", b"PK\x07\x08")
 
@@ -162,6 +168,18 @@ class Bundle:
         except Damaged as error:
             yield Bad(file=name, line=None, why=f"what follows cannot be read: {error}", do=DOWNLOAD)
 
+    def elements(self, name: str, tag: str) -> Iterator[Mapping[str, str] | Bad]:
+        """The XML elements of this tag, each as the texts of its children; Bad if the rest cannot be read."""
+        try:
+            with self.text(name) as text:
+                for number, element in enumerate(_xml.elements(Budget(text), tag), start=1):
+                    self.allowance.count_row(name, number)
+                    yield element
+        except _xml.NoXml as error:
+            yield Bad(file=name, line=error.line, why=f"from this line on it is no XML ({error})", do=DOWNLOAD)
+        except Damaged as error:
+            yield Bad(file=name, line=None, why=f"what follows cannot be read: {error}", do=DOWNLOAD)
+
     def lines(self, name: str) -> Iterator[tuple[int, bytes] | Bad]:
         """The non-blank lines of a file with their numbers; Bad for one of more than 4 MiB."""
         number = 0
@@ -190,8 +208,10 @@ class Bundle:
     def text(self, name: str) -> Iterator[Text]:
         info = self.files[name]
         if not isinstance(info, zipfile.ZipInfo) or self.archive is None:
-            with (self.path if isinstance(info, zipfile.ZipInfo) else info).open("rb") as file:
-                yield Text(Member(name, Counted(file, self.tally), self.tally, self.allowance))
+            path = self.path if isinstance(info, zipfile.ZipInfo) else info
+            with path.open("rb") as file:
+                loose = unpack(Counted(file, self.tally), path.name)
+                yield Text(Member(name, loose, self.tally, self.allowance))
             return
         if info.compress_type not in METHODS:
             raise Damaged(
@@ -202,7 +222,7 @@ class Bundle:
         except (zipfile.BadZipFile, NotImplementedError, OSError) as error:
             raise Damaged(f"{name} cannot be opened in the zip ({error}).") from error
         with opened:
-            yield Text(Member(name, opened, self.tally, self.allowance))
+            yield Text(Member(name, unpack(opened, info.filename), self.tally, self.allowance))
 
 
 ALONE = "Import it by itself if it is the one that counts."
@@ -217,7 +237,7 @@ def brief(error: Exception) -> str:
 def open_bundle(
     path: Path, allowance: Allowance | None = None, options: Options | None = None
 ) -> Iterator[Bundle]:
-    """Open an export, a folder, a zip or one of its files; raises Unusable for anything else."""
+    """Open an export, a folder, a zip or one of its files, gzipped or not; raises Unusable for anything else."""
     if path.is_dir():
         yield Bundle(path, Tally(), *list_folder(path), allowance=allowance, options=options)
         return
@@ -234,9 +254,34 @@ def open_bundle(
             with opened_zip(path, counted) as archive:
                 yield Bundle(path, tally, *list_entries(path, archive), archive, allowance, options)
             return
+        if is_gzipped(path.name):
+            first = first_unpacked(path, counted)
     if not texty(first):
         raise Unusable(f"{path} is neither a zip nor a text file: it is no export that can be read.")
-    yield Bundle(path, tally, {path.name: path}, allowance=allowance, options=options)
+    yield Bundle(path, tally, {bare_name(path.name): path}, allowance=allowance, options=options)
+
+
+def is_gzipped(name: str) -> bool:
+    return name.lower().endswith(GZIPPED)
+
+
+def bare_name(name: str) -> str:
+    return name[: -len(GZIPPED)] if is_gzipped(name) else name
+
+
+def unpack(file: IO[bytes] | Counted, name: str) -> Readable:
+    return gzip.GzipFile(fileobj=file) if is_gzipped(name) else file
+
+
+def first_unpacked(path: Path, file: Counted) -> bytes:
+    """The first bytes of a gzipped file; raises Unusable if it is damaged."""
+    file.seek(0)
+    try:
+        return unpack(file, path.name).read(4096)
+    except (OSError, EOFError, zlib.error) as error:
+        raise Unusable(
+            f"{path} is gzipped, but cut off or damaged. Download or copy it again and import that."
+        ) from error
 
 
 def texty(first: bytes) -> bool:
@@ -299,13 +344,13 @@ def name_files(
     files: dict[str, zipfile.ZipInfo | Path] = {}
     doubles = []
     for parts, file in sorted(found, key=lambda entry: (len(entry[0]), entry[0])):
-        name = parts[-1]
+        name = bare_name(parts[-1])
         if name in files:
             name = free("/".join(parts), files)
             doubles.append(name)
         files[name] = file
     if not files:
-        raise Unusable(f"{path} holds no file that can be read (csv, json, jsonl or txt).")
+        raise Unusable(f"{path} holds no file that can be read (csv, json, jsonl, txt or xml).")
     return files, doubles
 
 
@@ -330,7 +375,7 @@ def is_visible(parts: Sequence[str]) -> bool:
         return False
     if any(part.startswith(".") or part == "__MACOSX" for part in parts):
         return False
-    return PurePosixPath(parts[-1]).suffix.lower() in EXTENSIONS
+    return PurePosixPath(bare_name(parts[-1])).suffix.lower() in EXTENSIONS
 
 
 # --- dates

@@ -8,12 +8,23 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from webhook import clock
-from webhook.domain.event import Ids, Item
+from webhook.domain.event import Ids, Item, Movie, Show
 from webhook.domain.play import Dated, Play, State
 from webhook.transfer.imports._dates import NoDate, moment
 from webhook.transfer.records import MAX_TEXT, Bad, Entry
 
 NOON = timedelta(hours=12)
+DAY = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
+PARTLY_UNKNOWN = re.compile(r"0000-\d\d-\d\d|\d{4}-00-\d\d|\d{4}-\d\d-00", re.ASCII)
+
+MAX_KEY = 180
+"""The most characters of a row's key in a file, before what tells it from rows that say the same."""
+
+Date = tuple[datetime | None, Dated]
+"""A date as exact as a file gives it: a moment, noon of a day, or None where it is unknown."""
+
+UNKNOWN: Date = (None, Dated.TICKED)
+
 FIX = "Correct the row in the file, or add the play by hand (History, Add a play); the other rows are kept."
 
 NUMBERS = frozenset({"tvdb", "tmdb", "trakt", "simkl", "anidb", "mal"})
@@ -129,6 +140,23 @@ def noon(value: str | None, column: str) -> datetime:
     if found is None:
         raise Wrong(f"“{value[:20]}” in “{column}” stands for an unknown date")
     return found.replace(hour=0, minute=0, second=0, microsecond=0) + NOON
+
+
+def date(value: Any) -> Date:
+    """A moment or a day; UNKNOWN if it is missing or only partly known. Raises Wrong for an invalid one."""
+    given = str(value).strip() if value is not None else ""
+    if PARTLY_UNKNOWN.fullmatch(given):
+        return UNKNOWN
+    found = when(given)
+    if found is None:
+        return UNKNOWN
+    return (found + NOON, Dated.DAY) if DAY.fullmatch(given) else (found, Dated.EXACT)
+
+
+def title_key(item: Movie | Show) -> str:
+    """An item's key by the first of its ids, else by title and year."""
+    known = item.ids.by_namespace()
+    return next((f"{name}:{value}" for name, value in known.items()), f"{item.title}:{item.year}")
 
 
 def watched_play(
