@@ -79,14 +79,25 @@ NO_PLACE: Mapping[re.Pattern[str], str] = texts(
 )
 
 
-def read(bundle: Bundle) -> Iterator[Entry]:
-    """The entries of the files, history first."""
+def viewing(entry: Mapping[str, Any]) -> Viewing:
+    item, at = played_item(entry), when(entry["watched_at"])
+    play = watched_play(item, at, "trakt", manual=entry.get("action") == "watch")
+    history_id = number(entry.get("id")) if is_trakts(entry) else None
+    key = str(history_id) if history_id else None if at else f"{item.kind}:{undated_key(item)}"
+    return Viewing(play=play, foreign_key=key and f"trakt:{key}")
+
+
+View = Callable[[Mapping[str, Any]], Viewing]
+
+
+def read(bundle: Bundle, view: View = viewing) -> Iterator[Entry]:
+    """The entries of the files, history first. `view` makes the viewing of an entry of the history."""
     files = find_files(bundle)
     others = without_place(bundle)
     bundle.plan([*files, *others])
     for name, relation in files.items():
         for count, value in enumerate(bundle.items(name), start=1):
-            yield from [value] if isinstance(value, Bad) else entries(value, name, count, relation)
+            yield from [value] if isinstance(value, Bad) else entries(value, name, count, relation, view)
     for name, why in others.items():
         yield from omit_values(bundle, name, why)
 
@@ -146,18 +157,18 @@ def page(name: str) -> tuple[str, int]:
     return series, int(bare[len(series) :][:DIGITS] or 0)
 
 
-def entries(value: Any, name: str, count: int, relation: Relation) -> Iterator[Entry]:
+def entries(value: Any, name: str, count: int, relation: Relation, view: View) -> Iterator[Entry]:
     """The entries of one element of an array; `relation` is the meaning of being listed in this file."""
     where = f"entry {count}: "
     try:
-        yield from run_steps(entry_steps(mapping(value), relation), name, where)
+        yield from run_steps(entry_steps(mapping(value), relation, view), name, where)
     except Wrong as wrong:
         yield wrong.bad(name, None, where)
 
 
-def entry_steps(entry: Mapping[str, Any], relation: Relation) -> Iterator[Step]:
+def entry_steps(entry: Mapping[str, Any], relation: Relation, view: View) -> Iterator[Step]:
     if "watched_at" in entry:
-        yield partial(viewing, entry)
+        yield partial(view, entry)
     elif "rating" in entry:
         yield partial(library_entry, entry, Relation.RATING, "rated_at")
     elif "listed_at" in entry:
@@ -176,14 +187,17 @@ def entry_steps(entry: Mapping[str, Any], relation: Relation) -> Iterator[Step]:
         raise Wrong("it is neither a play nor a rating nor an entry of a list")
 
 
-def viewing(entry: Mapping[str, Any]) -> Viewing:
-    item, at = item_of(entry), when(entry["watched_at"])
+def played_item(entry: Mapping[str, Any]) -> Movie | Episode:
+    item = item_of(entry)
     if not isinstance(item, Movie | Episode):
         raise Wrong(f"a {item.kind} is no play")
-    play = watched_play(item, at, "trakt", manual=entry.get("action") == "watch")
-    history_id = number(entry.get("id"))
-    key = str(history_id) if history_id else None if at else f"{item.kind}:{undated_key(item)}"
-    return Viewing(play=play, foreign_key=key and f"trakt:{key}")
+    return item
+
+
+def is_trakts(entry: Mapping[str, Any]) -> bool:
+    """True if an entry has an id of Trakt's: others write this layout too, and their rows have numbers of their own."""
+    ids = [inner(inner(entry, kind), "ids") for kind in ("movie", "episode", "show")]
+    return any("trakt" in known for known in ids)
 
 
 def undated_key(item: Item) -> str:
