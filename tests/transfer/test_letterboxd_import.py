@@ -7,9 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.transfer._reading import bad, library, plays, read, viewings
-from webhook.domain.event import Movie
+from tests.transfer._reading import bad, library, plays, read, read_zip, viewings
+from webhook.domain.event import Ids, Movie
 from webhook.domain.play import Dated
+from webhook.transfer.exports import Exported
+from webhook.transfer.exports import letterboxd as export
 from webhook.transfer.imports import letterboxd
 from webhook.transfer.records import Kept, Relation, Unusable
 
@@ -113,6 +115,58 @@ def test_columns_in_any_order_with_a_byte_order_mark_and_windows_line_ends(tmp_p
     [play] = plays(read(letterboxd, tmp_path, {"diary.csv": content}))
 
     assert (play.item, play.watched_at) == (Movie(title="Tidal", year=1974), noon(2024, 4, 14))
+
+
+def test_a_diary_under_any_name_is_known_by_its_columns(tmp_path: Path) -> None:
+    founding = (
+        "Date,Letterboxd URI,Name,Year,Directors,Rating,Rewatch,Tags,Watched Date\n"
+        '2024-04-15,,"Tidal, Part II",1974,"Ada Low, Ben High",4.5,No,sea,2024-04-14\n'
+        '2024-04-20,,"Tidal, Part II",1974,"Ada Low, Ben High",,Yes,,2024-04-19\n'
+    )
+
+    found = read(letterboxd, tmp_path, {"my films.csv": founding})
+
+    assert [(play.item, play.watched_at, play.dated) for play in plays(found)] == [
+        (TIDAL, noon(2024, 4, 14), Dated.DAY),
+        (TIDAL, noon(2024, 4, 19), Dated.DAY),
+    ]
+    assert [kept.value for kept in library(found)] == [9]
+
+
+UPLOAD = """tmdbID,imdbID,Title,Year,WatchedDate,Rating10,Rewatch,Tags
+8002,tt7000001,"Tidal, Part II",1974,2024-04-14,9,false,plex
+8002,tt7000001,"Tidal, Part II",1974,2024-05-14,,true,plex
+,,Solo,2023,,,false,
+"""
+UPLOADED = Movie(title="Tidal, Part II", year=1974, ids=Ids(tmdb=8002, imdb="tt7000001"))
+
+
+def test_a_file_for_letterboxds_importer_is_read_with_its_ids(tmp_path: Path) -> None:
+    found = read(letterboxd, tmp_path, {"letterboxd-01.csv": UPLOAD})
+
+    assert [(play.item, play.dated) for play in plays(found)] == [
+        (UPLOADED, Dated.DAY),
+        (UPLOADED, Dated.DAY),
+        (Movie(title="Solo", year=2023), Dated.TICKED),
+    ]
+    assert library(found) == [Kept(relation=Relation.RATING, item=UPLOADED, at=noon(2024, 4, 14), value=9)]
+
+
+@pytest.mark.parametrize(("columns", "value"), [("Rating10,Rating", 6), ("Rating,Rating10", 3)])
+def test_of_two_ratings_the_second_column_counts(tmp_path: Path, columns: str, value: float) -> None:
+    content = f"Title,Year,WatchedDate,{columns}\nTidal,1974,2024-04-14,3,3\n"
+
+    assert [kept.value for kept in library(read(letterboxd, tmp_path, {"a.csv": content}))] == [value]
+
+
+def test_our_own_export_for_letterboxd_comes_back(tmp_path: Path) -> None:
+    first = plays(read(letterboxd, tmp_path, {"letterboxd-01.csv": UPLOAD}))
+
+    again = plays(
+        read_zip(letterboxd, tmp_path, b"".join(export.write([Exported(play=play) for play in first], [])))
+    )
+
+    assert {(play.item, play.dated) for play in again} == {(play.item, play.dated) for play in first}
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,16 @@ entry, not of the film, so the two files are joined by title and year. `ratings.
 twice here; without it the ratings of the diary are taken. `likes/films.csv` becomes loves. The
 folders `deleted` and `orphaned` hold what the person took back: they are not read. Nor is `reviews.csv`, whose
 viewings are in the diary.
+
+| File            | Columns                                                                            |
+|-----------------|------------------------------------------------------------------------------------|
+| `diary.csv`     | `Date,Name,Year,Letterboxd URI,Rating,Rewatch,Tags,Watched Date`, in any order     |
+| `watched.csv`   | `Date,Name,Year,Letterboxd URI`                                                    |
+| `ratings.csv`   | `Date,Name,Year,Letterboxd URI,Rating`                                             |
+| `watchlist.csv` | `Date,Name,Year,Letterboxd URI`                                                    |
+
+A loose file of another name is a diary if it has the columns of one (`Directors` may be among them). Files in the
+format of Letterboxd's importer are read by `_letterboxd_upload.py`.
 """
 
 from __future__ import annotations
@@ -15,6 +25,7 @@ from collections.abc import Callable, Iterator
 from webhook.domain.event import Movie
 from webhook.domain.items import fold_title
 from webhook.domain.play import Dated
+from webhook.transfer.imports import _letterboxd_upload
 from webhook.transfer.imports._archive import Bundle, Row
 from webhook.transfer.imports._fields import Wrong, noon, rating, watched_play, year
 from webhook.transfer.records import Bad, Entry, Kept, Relation, Unusable, Viewing
@@ -36,8 +47,9 @@ Diary = set[tuple[str, int | None]]
 
 def read(bundle: Bundle) -> Iterator[Entry]:
     """Viewings from the diary, films outside it, ratings, the watchlist, likes."""
-    files = find_files(bundle)
-    bundle.plan(list(files.values()))
+    uploads = [name for name in bundle.names if _letterboxd_upload.is_upload(bundle.columns(name))]
+    files = {} if uploads else find_files(bundle)
+    bundle.plan([*files.values(), *uploads])
     diary: Diary = set()
     for part, name in files.items():
         required = REQUIRED[part]
@@ -45,6 +57,9 @@ def read(bundle: Bundle) -> Iterator[Entry]:
             yield from (
                 [row] if isinstance(row, Bad) else row_entries(part, row, name, diary, "ratings" not in files)
             )
+    for name in uploads:
+        for row in bundle.rows(name):
+            yield from [row] if isinstance(row, Bad) else _letterboxd_upload.row_entries(row, name)
 
 
 def find_files(bundle: Bundle) -> dict[str, str]:
@@ -52,6 +67,12 @@ def find_files(bundle: Bundle) -> dict[str, str]:
     parts = {part: name for part in REQUIRED for name in bundle.names if stem(name) == part}
     if "films" in parts and not set(REQUIRED["films"]) <= set(bundle.columns(parts["films"])):
         del parts["films"]  # a list that the person named “films”
+    if (
+        not parts
+        and len(bundle.names) == 1
+        and set(REQUIRED["diary"]) <= set(bundle.columns(bundle.names[0]))
+    ):
+        return {"diary": bundle.names[0]}
     if not parts:
         wanted = ", ".join(f"{part}.csv" for part in REQUIRED)
         raise Unusable(f"{bundle.path} holds none of {wanted}. Import the zip as Letterboxd gave it.")
