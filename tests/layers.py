@@ -23,10 +23,12 @@ UNIT = {
     "sources", "test_anime.py", "test_architecture.py", "test_body.py", "test_covers.py", "test_edits.py", "test_exports.py",
     "test_files.py", "test_hard_payloads.py", "test_identity.py", "test_imdb_import.py", "test_interpreter.py",
     "test_layers.py", "test_lenient_json.py", "test_letterboxd_import.py", "test_logs.py", "test_loop_lag.py",
-    "test_numbers.py", "test_patterns.py", "test_payloads.py", "test_play.py", "test_proxies.py", "test_redaction.py",
-    "test_remote.py", "test_runtimes.py", "test_seasons.py", "test_settings.py", "test_simkl_import.py", "test_simulator.py",
-    "test_show_ids.py", "test_stored.py", "test_throttle.py", "test_trakt_import.py", "test_tvtime_import.py",
-    "test_up_next.py", "test_viewings.py", "test_watchmark_import.py",
+    "test_movary_import.py", "test_myanimelist_import.py", "test_numbers.py", "test_patterns.py", "test_payloads.py",
+    "test_play.py", "test_plexaccount_import.py", "test_proxies.py", "test_redaction.py", "test_remote.py",
+    "test_runtimes.py", "test_ryot_import.py", "test_scrob_import.py", "test_seasons.py", "test_serializd_import.py",
+    "test_settings.py", "test_show_ids.py", "test_simkl_import.py", "test_simulator.py", "test_stored.py",
+    "test_throttle.py", "test_trakt_import.py", "test_tvtime_import.py", "test_up_next.py", "test_viewings.py",
+    "test_watchmark_import.py", "test_yamtrack_import.py",
 }  # fmt: skip
 INTEGRATION = {"test_generic_docs.py"}
 """Folders and files whose tests are of one layer; what is in none of them is an integration test."""
