@@ -139,12 +139,14 @@ def test_gzipped_as_it_is_downloaded_and_in_utf16(tmp_path: Path) -> None:
 
     first = viewings(read(myanimelist, tmp_path, EXPORT))
 
-    for files in (
-        {f"{name}.gz": gzip.compress(content.encode())},
+    gzipped = gzip.compress(content.encode())
+    copies: list[dict[str, str | bytes]] = [
+        {f"{name}.gz": gzipped},
+        {f"anna/{name}.gz": gzipped, "b.txt": "b"},
         {name: utf16},
-        {name: content, "b.txt": "b"},
-    ):
-        found = viewings(read(myanimelist, tmp_path, files))  # type: ignore[arg-type]
+    ]
+    for files in copies:
+        found = viewings(read(myanimelist, tmp_path, files))
         assert [one.foreign_key for one in found] == [one.foreign_key for one in first]
 
 

@@ -30,7 +30,13 @@ def episode(own: str, number: int = 5, **more: Any) -> dict[str, Any]:
     return node(own, **{**told, "grandparent": SHOW, **more})
 
 
-FILM = {"type": "MOVIE", "title": "Tidal", "year": 1974, "guid": "plex://movie/5d776bb2", "key": "/x"}
+FILM: dict[str, Any] = {
+    "type": "MOVIE",
+    "title": "Tidal",
+    "year": 1974,
+    "guid": "plex://movie/5d776bb2",
+    "key": "/x",
+}
 NODES = [
     episode("a1"),
     node("a2", **FILM),

@@ -176,7 +176,9 @@ class Bundle:
                     self.allowance.count_row(name, number)
                     yield element
         except _xml.NoXml as error:
-            yield Bad(file=name, line=error.line, why=f"from this line on it is no XML ({error})", do=DOWNLOAD)
+            yield Bad(
+                file=name, line=error.line, why=f"from this line on it is no XML ({error})", do=DOWNLOAD
+            )
         except Damaged as error:
             yield Bad(file=name, line=None, why=f"what follows cannot be read: {error}", do=DOWNLOAD)
 
