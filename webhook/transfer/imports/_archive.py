@@ -257,7 +257,7 @@ def open_bundle(
                 yield Bundle(path, tally, *list_entries(path, archive), archive, allowance, options)
             return
         if is_gzipped(path.name):
-            first = first_unpacked(path, counted)
+            first = read_head(path, counted)
     if not texty(first):
         raise Unusable(f"{path} is neither a zip nor a text file: it is no export that can be read.")
     yield Bundle(path, tally, {bare_name(path.name): path}, allowance=allowance, options=options)
@@ -275,7 +275,7 @@ def unpack(file: IO[bytes] | Counted, name: str) -> Readable:
     return gzip.GzipFile(fileobj=file) if is_gzipped(name) else file
 
 
-def first_unpacked(path: Path, file: Counted) -> bytes:
+def read_head(path: Path, file: Counted) -> bytes:
     """The first bytes of a gzipped file; raises Unusable if it is damaged."""
     file.seek(0)
     try:

@@ -17,13 +17,13 @@ NOON = timedelta(hours=12)
 DAY = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
 PARTLY_UNKNOWN = re.compile(r"0000-\d\d-\d\d|\d{4}-00-\d\d|\d{4}-\d\d-00", re.ASCII)
 
-MAX_KEY = 180
+KEY_LENGTH = 180
 """The most characters of a row's key in a file, before what tells it from rows that say the same."""
 
 Date = tuple[datetime | None, Dated]
 """A date as exact as a file gives it: a moment, noon of a day, or None where it is unknown."""
 
-UNKNOWN: Date = (None, Dated.TICKED)
+UNDATED: Date = (None, Dated.TICKED)
 
 FIX = "Correct the row in the file, or add the play by hand (History, Add a play); the other rows are kept."
 
@@ -143,13 +143,13 @@ def noon(value: str | None, column: str) -> datetime:
 
 
 def date(value: Any) -> Date:
-    """A moment or a day; UNKNOWN if it is missing or only partly known. Raises Wrong for an invalid one."""
+    """A moment or a day; UNDATED if it is missing or only partly known. Raises Wrong for an invalid one."""
     given = str(value).strip() if value is not None else ""
     if PARTLY_UNKNOWN.fullmatch(given):
-        return UNKNOWN
+        return UNDATED
     found = when(given)
     if found is None:
-        return UNKNOWN
+        return UNDATED
     return (found + NOON, Dated.DAY) if DAY.fullmatch(given) else (found, Dated.EXACT)
 
 

@@ -1,11 +1,11 @@
 """CSV files in the format of Letterboxd's importer (https://letterboxd.com/about/importing-data), as other programs write them.
 
-| Column                       | What it is                                                                        |
-|------------------------------|-----------------------------------------------------------------------------------|
-| `tmdbID`, `imdbID`           | ids of the film                                                                   |
-| `Title`, `Year`              | its title and year                                                                |
-| `WatchedDate`                | the day; without it the film was watched, and nobody knows when                   |
-| `Rating10`, `Rating`         | 1-10, and 0.5-5, which count twice; of both the column that comes second          |
+| Column               | What it is                                                               |
+|----------------------|--------------------------------------------------------------------------|
+| `tmdbID`, `imdbID`   | ids of the film                                                          |
+| `Title`, `Year`      | its title and year                                                       |
+| `WatchedDate`        | the day; without it the film was watched, and nobody knows when          |
+| `Rating10`, `Rating` | 1-10, and 0.5-5, which count twice; of both the column that comes second |
 
 `LetterboxdURI`, `Directors`, `Rewatch`, `Tags` and `Review` are not kept. The rows have no keys: two rows of one film and
 day are one viewing, as they are to Letterboxd, and so is the row of its own diary.
@@ -30,9 +30,9 @@ def is_upload(columns: Collection[str]) -> bool:
     return not IDENTITY.isdisjoint(columns) and DATE in columns and "Name" not in columns
 
 
-def row_entries(row: Row, name: str) -> Iterator[Entry]:
+def upload_entries(row: Row, name: str) -> Iterator[Entry]:
     try:
-        item = film(row)
+        item = find_film(row)
         at, dated = date(row.get(DATE))
         play = watched_play(item, at, "letterboxd", dated=dated, manual=True)
         yield Viewing(play=play)
@@ -44,7 +44,7 @@ def row_entries(row: Row, name: str) -> Iterator[Entry]:
         yield wrong.bad(name, row.line)
 
 
-def film(row: Row) -> Movie:
+def find_film(row: Row) -> Movie:
     ids = Ids(tmdb=number(row.get("tmdbID")) or None, imdb=imdb(row.get("imdbID")))
     if not ids and row.get("Title") is None:
         raise Wrong("it is a film without an id and without a title")

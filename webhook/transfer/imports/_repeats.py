@@ -12,7 +12,7 @@ from datetime import timedelta
 from webhook import clock
 from webhook.domain.event import Item
 from webhook.domain.play import Dated
-from webhook.transfer.imports._fields import MAX_KEY, Date, watched_play
+from webhook.transfer.imports._fields import KEY_LENGTH, Date, watched_play
 from webhook.transfer.records import Viewing
 
 APART = timedelta(seconds=2)
@@ -30,7 +30,7 @@ class Repeats:
     def viewing(self, item: Item, date: Date, key: str, row: str | None = None) -> Viewing:
         """The viewing of a row. `key` is the item's at the service, `row` the row's own where it has one."""
         at, dated = date
-        said = f"{self.source}:{at.isoformat() if at else ''}:{key}"[:MAX_KEY]
+        said = f"{self.source}:{at.isoformat() if at else ''}:{key}"[:KEY_LENGTH]
         self.counts[said] += 1
         count = self.counts[said]
         play = watched_play(
@@ -40,5 +40,5 @@ class Repeats:
             dated=dated,
             manual=dated is not Dated.EXACT,
         )
-        own = f"{self.source}:{row}"[:MAX_KEY] if row else said if count == 1 else f"{said}:{count}"
+        own = f"{self.source}:{row}"[:KEY_LENGTH] if row else said if count == 1 else f"{said}:{count}"
         return Viewing(play=play, foreign_key=own)

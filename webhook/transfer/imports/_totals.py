@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from webhook.domain.event import Episode, Movie, Show
-from webhook.transfer.imports._fields import UNKNOWN, Date, Wrong, title_key
+from webhook.transfer.imports._fields import UNDATED, Date, Wrong, title_key
 from webhook.transfer.imports._repeats import Repeats
 from webhook.transfer.records import ARCHIVED, FOLLOWING, STOPPED, Entry, Kept, Relation, Viewing
 
@@ -19,7 +19,7 @@ MAX_PLAYS = 20_000
 """The most plays of one entry: no series has more episodes, and nobody has seen the longest ones so often."""
 
 COMPLETED, PLANNED = "completed", "planned"
-STATES = {"watching": FOLLOWING, COMPLETED: FOLLOWING, "onhold": ARCHIVED, "dropped": STOPPED}
+FOLLOW_STATES = {"watching": FOLLOWING, COMPLETED: FOLLOWING, "onhold": ARCHIVED, "dropped": STOPPED}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -31,8 +31,8 @@ class Totals:
     watched: int
     again: int = 0
     in_again: int = 0
-    begun: Date = UNKNOWN
-    finished: Date = UNKNOWN
+    begun: Date = UNDATED
+    finished: Date = UNDATED
     rating: float | None = None
 
     def entries(self, repeats: Repeats) -> Iterator[Entry]:
@@ -44,15 +44,17 @@ class Totals:
             yield Kept(relation=Relation.RATING, item=self.item, value=self.rating)
         if self.status == PLANNED:
             yield Kept(relation=Relation.WATCHLIST, item=self.item)
-        elif isinstance(self.item, Show) and self.status in STATES:
-            yield Kept(relation=Relation.FOLLOW, item=self.item, at=self.begun[0], state=STATES[self.status])
+        elif isinstance(self.item, Show) and self.status in FOLLOW_STATES:
+            yield Kept(
+                relation=Relation.FOLLOW, item=self.item, at=self.begun[0], state=FOLLOW_STATES[self.status]
+            )
 
     def viewings(self, repeats: Repeats) -> Iterator[Viewing]:
         """The plays. Their keys are without a date, as one may be set later for what was marked before."""
         rounds = [self.watched] * (1 + self.again) + [min(self.in_again, self.watched)]
         for time, watched in enumerate(rounds, start=1):
             for number in range(1, watched + 1):
-                date = self.date(number) if time == 1 else UNKNOWN
+                date = self.date(number) if time == 1 else UNDATED
                 key = f"{number}:{title_key(self.item)}"
                 yield repeats.viewing(self.part(number), date, key, f"{time}:{key}")
 
@@ -64,6 +66,6 @@ class Totals:
 
     def date(self, number: int) -> Date:
         """The day of an episode, seen for the first time."""
-        if number == self.watched and self.status == COMPLETED and self.finished != UNKNOWN:
+        if number == self.watched and self.status == COMPLETED and self.finished != UNDATED:
             return self.finished
-        return self.begun if number == 1 else UNKNOWN
+        return self.begun if number == 1 else UNDATED

@@ -8,7 +8,7 @@ from xml.parsers import expat
 
 from webhook.transfer.records import Unusable
 
-MAX_DEPTH = 16
+MAX_NESTING = 16
 
 
 class NoXml(ValueError):
@@ -73,8 +73,8 @@ class Reading:
         return found
 
     def begin(self, name: str, _: dict[str, str]) -> None:
-        if len(self.path) >= MAX_DEPTH:
-            raise Unusable(f"Its XML is nested deeper than {MAX_DEPTH}, as no export's is.")
+        if len(self.path) >= MAX_NESTING:
+            raise Unusable(f"Its XML is nested deeper than {MAX_NESTING}, as no export's is.")
         self.path.append(name)
         if name == self.tag and self.element is None:
             self.element = {}

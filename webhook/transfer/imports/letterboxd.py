@@ -7,12 +7,12 @@ twice here; without it the ratings of the diary are taken. `likes/films.csv` bec
 folders `deleted` and `orphaned` hold what the person took back: they are not read. Nor is `reviews.csv`, whose
 viewings are in the diary.
 
-| File            | Columns                                                                            |
-|-----------------|------------------------------------------------------------------------------------|
-| `diary.csv`     | `Date,Name,Year,Letterboxd URI,Rating,Rewatch,Tags,Watched Date`, in any order     |
-| `watched.csv`   | `Date,Name,Year,Letterboxd URI`                                                    |
-| `ratings.csv`   | `Date,Name,Year,Letterboxd URI,Rating`                                             |
-| `watchlist.csv` | `Date,Name,Year,Letterboxd URI`                                                    |
+| File            | Columns                                                                        |
+|-----------------|--------------------------------------------------------------------------------|
+| `diary.csv`     | `Date,Name,Year,Letterboxd URI,Rating,Rewatch,Tags,Watched Date`, in any order |
+| `watched.csv`   | `Date,Name,Year,Letterboxd URI`                                                |
+| `ratings.csv`   | `Date,Name,Year,Letterboxd URI,Rating`                                         |
+| `watchlist.csv` | `Date,Name,Year,Letterboxd URI`                                                |
 
 A loose file of another name is a diary if it has the columns of one (`Directors` may be among them). Files in the
 format of Letterboxd's importer are read by `_letterboxd_upload.py`.
@@ -59,7 +59,7 @@ def read(bundle: Bundle) -> Iterator[Entry]:
             )
     for name in uploads:
         for row in bundle.rows(name):
-            yield from [row] if isinstance(row, Bad) else _letterboxd_upload.row_entries(row, name)
+            yield from [row] if isinstance(row, Bad) else _letterboxd_upload.upload_entries(row, name)
 
 
 def find_files(bundle: Bundle) -> dict[str, str]:

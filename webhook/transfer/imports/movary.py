@@ -1,10 +1,10 @@
 """Movary's three CSV files (Settings, Export data), loose or in a zip; films only.
 
-| File      | Columns that tell it                       | What a row is                               |
-|-----------|--------------------------------------------|---------------------------------------------|
-| history   | `title year tmdbId imdbId watchedAt`       | one viewing; the day, or empty where unknown |
-| ratings   | `title year tmdbId imdbId userRating`      | a rating, 1-10                              |
-| watchlist | `title year tmdbId imdbId addedAt`         | a film to watch                             |
+| File      | Columns that tell it                  | What a row is                                |
+|-----------|---------------------------------------|----------------------------------------------|
+| history   | `title year tmdbId imdbId watchedAt`  | one viewing; the day, or empty where unknown |
+| ratings   | `title year tmdbId imdbId userRating` | a rating, 1-10                               |
+| watchlist | `title year tmdbId imdbId addedAt`    | a film to watch                              |
 
 A file is recognised by its columns, whatever its name. Films that were seen several times on a day are in
 several identical rows, which are as many viewings. `comment` and `location` are not kept.
@@ -56,7 +56,7 @@ def row_entry(row: Row, name: str, column: str, repeats: Repeats) -> Entry:
 
 
 def entry_of(row: Row, column: str, repeats: Repeats) -> Entry:
-    item = film(row)
+    item = film_row(row)
     if column == WATCHED:
         return repeats.viewing(item, date(row.get(WATCHED)), title_key(item))
     if column == ADDED:
@@ -68,7 +68,7 @@ def entry_of(row: Row, column: str, repeats: Repeats) -> Entry:
     return Kept(relation=Relation.RATING, item=item, value=value)
 
 
-def film(row: Row) -> Movie:
+def film_row(row: Row) -> Movie:
     ids = Ids(tmdb=number(row.get("tmdbId")) or None, imdb=imdb(row.get("imdbId")))
     title = row.get("title")
     if not ids and title is None:

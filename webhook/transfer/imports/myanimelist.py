@@ -1,17 +1,17 @@
 """MyAnimeList's XML (`animelist_….xml.gz`, gzipped or not), which the exporters of AniList and Kitsu write too.
 
-| Element of `<anime>`     | What it is                                                                     |
-|--------------------------|--------------------------------------------------------------------------------|
-| `series_animedb_id`      | MyAnimeList's id; 0 is none                                                     |
-| `series_title`           | the title                                                                       |
-| `series_type`            | `Movie` with one episode is a film, everything else a series                   |
-| `my_watched_episodes`    | how many episodes were watched: those from 1 on                                 |
-| `my_start_date`          | the day of the first episode; `0000-00-00` and `2026-00-00` are (partly) unknown |
-| `my_finish_date`         | the day of the last one                                                         |
-| `my_score`               | a rating, 1-10; 0 is none                                                       |
-| `my_status`              | a word or a number, in any case                                                 |
-| `my_times_watched`       | how often it was watched **again**; may be missing                              |
-| `my_rewatching`, `…_ep`  | that it is being watched again, and how far                                     |
+| Element of `<anime>`    | What it is                                                                       |
+|-------------------------|----------------------------------------------------------------------------------|
+| `series_animedb_id`     | MyAnimeList's id; 0 is none                                                      |
+| `series_title`          | the title                                                                        |
+| `series_type`           | `Movie` with one episode is a film, everything else a series                     |
+| `my_watched_episodes`   | how many episodes were watched: those from 1 on                                  |
+| `my_start_date`         | the day of the first episode; `0000-00-00` and `2026-00-00` are (partly) unknown |
+| `my_finish_date`        | the day of the last one                                                          |
+| `my_score`              | a rating, 1-10; 0 is none                                                        |
+| `my_status`             | a word or a number, in any case                                                  |
+| `my_times_watched`      | how often it was watched **again**; may be missing                               |
+| `my_rewatching`, `…_ep` | that it is being watched again, and how far                                      |
 
 It only counts: `_totals.py` says what becomes of that. A list of manga is not read.
 """
@@ -58,10 +58,10 @@ def read(bundle: Bundle) -> Iterator[Entry]:
             if isinstance(element, Bad):
                 yield element
             else:
-                yield from entries(element, name, f"entry {count}: ", repeats)
+                yield from anime_entries(element, name, f"entry {count}: ", repeats)
 
 
-def entries(element: Mapping[str, str], name: str, where: str, repeats: Repeats) -> Iterator[Entry]:
+def anime_entries(element: Mapping[str, str], name: str, where: str, repeats: Repeats) -> Iterator[Entry]:
     try:
         yield from totals(element).entries(repeats)
     except Wrong as wrong:
@@ -73,7 +73,7 @@ def totals(element: Mapping[str, str]) -> Totals:
     again = number(element.get("my_times_watched")) or 0
     rewatching = element.get("my_rewatching", "").casefold() in ("1", "yes", "true")
     return Totals(
-        item=item_of(element),
+        item=anime_item(element),
         status=status,
         watched=number(element.get("my_watched_episodes")) or 0,
         again=again,
@@ -84,7 +84,7 @@ def totals(element: Mapping[str, str]) -> Totals:
     )
 
 
-def item_of(element: Mapping[str, str]) -> Movie | Show:
+def anime_item(element: Mapping[str, str]) -> Movie | Show:
     ids = Ids(mal=number(element.get("series_animedb_id")) or None)
     title = text(element.get("series_title"))
     if not ids and title is None:

@@ -9,7 +9,7 @@ list of their nodes in one, loose or in a zip:
 | `metadataItem.type`                     | MOVIE or EPISODE; others are marks of a whole, left out and counted |
 | `metadataItem.title`, `year`, `guid`    | of a film; `guid` is `plex://movie/…`                               |
 | `.index`, `.parent.index`               | the number of an episode, and of its season                         |
-| `.grandparent.title`, `.guid` or `.key`  | the show, `plex://show/…` or `/library/metadata/…`                 |
+| `.grandparent.title`, `.guid` or `.key` | the show, `plex://show/…` or `/library/metadata/…`                  |
 
 The server keeps the same viewings some minutes apart: those are one play.
 """
@@ -30,9 +30,7 @@ from webhook.transfer.records import Bad, Entry, LeftOut, Unusable
 LABEL = "Plex account"
 
 ANSWER, NODES = "data.user.watchHistory.nodes.item", "item"
-NO_PLACE = texts(
-    {"whole": "They are marks of a whole show or season, which do not say what was watched when."}
-)
+MARKS = texts({"whole": "They are marks of a whole show or season, which do not say what was watched when."})
 ID_LENGTH = 100
 
 
@@ -48,9 +46,9 @@ def read(bundle: Bundle) -> Iterator[Entry]:
     for name, prefix in files.items():
         others: Counter[str] = Counter()
         for count, value in enumerate(bundle.items(name, prefix), start=1):
-            yield from [value] if isinstance(value, Bad) else entries(value, name, count, repeats, others)
+            yield from [value] if isinstance(value, Bad) else read_node(value, name, count, repeats, others)
         if others:
-            yield LeftOut(file=name, count=others.total(), why=NO_PLACE["whole"])
+            yield LeftOut(file=name, count=others.total(), why=MARKS["whole"])
 
 
 def place(head: bytes) -> str | None:
@@ -62,7 +60,7 @@ def place(head: bytes) -> str | None:
     return NODES if head.lstrip().startswith(b"[") else None
 
 
-def entries(value: Any, name: str, count: int, repeats: Repeats, others: Counter[str]) -> Iterator[Entry]:
+def read_node(value: Any, name: str, count: int, repeats: Repeats, others: Counter[str]) -> Iterator[Entry]:
     try:
         node = mapping(value)
         told = mapping(node.get("metadataItem"))
@@ -70,29 +68,29 @@ def entries(value: Any, name: str, count: int, repeats: Repeats, others: Counter
         if kind in ("SHOW", "SEASON"):
             others[kind] += 1
             return
-        item = item_of(told, kind)
+        item = node_item(told, kind)
         own = text(node.get("id"))
         yield repeats.viewing(item, date(node.get("date")), key_of(item), own)
     except Wrong as wrong:
         yield wrong.bad(name, None, f"entry {count}: ")
 
 
-def item_of(told: Mapping[str, Any], kind: str) -> Movie | Episode:
+def node_item(told: Mapping[str, Any], kind: str) -> Movie | Episode:
     if kind == "MOVIE":
-        return film(told)
+        return make_film(told)
     if kind == "EPISODE":
-        return episode(told)
+        return make_episode(told)
     raise Wrong(f"“{kind[:40]}” is not tracked")
 
 
-def film(told: Mapping[str, Any]) -> Movie:
+def make_film(told: Mapping[str, Any]) -> Movie:
     item = Movie(title=text(told.get("title")), year=year(told.get("year")), ids=plex_ids(told, "movie"))
     if not item.ids and item.title is None:
         raise Wrong("it is a movie without an id and without a title")
     return item
 
 
-def episode(told: Mapping[str, Any]) -> Episode:
+def make_episode(told: Mapping[str, Any]) -> Episode:
     show = inner(told, "grandparent")
     item = Episode(
         title=text(told.get("title")),

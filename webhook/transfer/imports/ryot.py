@@ -1,15 +1,15 @@
 """Ryot's JSON (`export.json`, loose, gzipped or in a zip): an object with the list `metadata`, or in older files that list.
 
-| Field of an item                            | What it is                                                            |
-|---------------------------------------------|-----------------------------------------------------------------------|
-| `lot`                                       | movie, show or anime; others are left out, and counted               |
-| `source`, `identifier`                      | a service and its id of the film or show                             |
-| `source_id`                                 | the title                                                            |
-| `seen_history[].progress`, `.state`         | a viewing with 100 or none that is neither dropped nor on hold        |
-| `seen_history[].ended_on`                   | the time, or in older files the day; null is unknown                 |
-| `seen_history[].show_season_number`, …      | which episode; `anime_episode_number` for anime                      |
-| `reviews[].rating`                          | out of 100; older files are out of 10 or 5: the highest of them tells |
-| `collections`                               | “Watchlist” is the watchlist                                        |
+| Field of an item                       | What it is                                                            |
+|----------------------------------------|-----------------------------------------------------------------------|
+| `lot`                                  | movie, show or anime; others are left out, and counted                |
+| `source`, `identifier`                 | a service and its id of the film or show                              |
+| `source_id`                            | the title                                                             |
+| `seen_history[].progress`, `.state`    | a viewing with 100 or none that is neither dropped nor on hold        |
+| `seen_history[].ended_on`              | the time, or in older files the day; null is unknown                  |
+| `seen_history[].show_season_number`, … | which episode; `anime_episode_number` for anime                       |
+| `reviews[].rating`                     | out of 100; older files are out of 10 or 5: the highest of them tells |
+| `collections`                          | “Watchlist” is the watchlist                                          |
 
 `started_on` does not say when something was watched. Anime is numbered as AniDB does: `mapped` numbers, which are
 told to no tracker as they are.
@@ -45,7 +45,7 @@ LABEL = "Ryot"
 
 LOTS = frozenset({"movie", "show", "anime"})
 UNFINISHED = frozenset({"dropped", "onahold", "onhold", "inprogress"})
-NO_PLACE: Mapping[str, str] = texts(
+LEFT_OUT: Mapping[str, str] = texts(
     {
         "other": "Only movies, shows and anime are tracked here.",
         "unfinished": "They were begun, and not watched to the end.",
@@ -68,9 +68,9 @@ def read(bundle: Bundle) -> Iterator[Entry]:
     bundle.plan([name, name])
     reading = Reading(stars=scale(bundle, name, prefix))
     for count, value in enumerate(bundle.items(name, prefix), start=1):
-        yield from [value] if isinstance(value, Bad) else entries(value, name, f"entry {count}: ", reading)
+        yield from [value] if isinstance(value, Bad) else item_entries(value, name, f"entry {count}: ", reading)
     for why, count in reading.left_out.items():
-        yield LeftOut(file=name, count=count, why=NO_PLACE[why])
+        yield LeftOut(file=name, count=count, why=LEFT_OUT[why])
 
 
 def find_list(bundle: Bundle) -> tuple[str, str]:
@@ -91,30 +91,32 @@ def scale(bundle: Bundle, name: str, prefix: str) -> float:
     return 0.1 if highest > 10 else 1 if highest > 5 else 2
 
 
-def entries(value: Any, name: str, where: str, reading: Reading) -> Iterator[Entry]:
+def item_entries(value: Any, name: str, where: str, reading: Reading) -> Iterator[Entry]:
     try:
         entry = mapping(value)
         lot = text(entry.get("lot"))
         if lot not in LOTS:
             reading.left_out["other"] += 1
             return
-        item = item_of(entry, lot)
+        item = make_item(entry, lot)
         seen = (mapping(one) for one in several(entry.get("seen_history")))
-        steps = [partial(viewing, entry, one, item, reading) for one in seen if is_finished(one, reading)]
+        steps = [
+            partial(make_viewing, entry, one, item, reading) for one in seen if is_finished(one, reading)
+        ]
         yield from run_steps(steps, name, where)
         yield from run_steps(library(entry, item, reading), name, where)
     except Wrong as wrong:
         yield wrong.bad(name, None, where)
 
 
-def item_of(entry: Mapping[str, Any], lot: str) -> Movie | Show:
-    ids, title = ids_of(entry), text(entry.get("source_id"))
+def make_item(entry: Mapping[str, Any], lot: str) -> Movie | Show:
+    ids, title = source_ids(entry), text(entry.get("source_id"))
     if not ids and title is None:
         raise Wrong(f"it is a {lot} without an id and without a title")
     return Movie(title=title, ids=ids) if lot == "movie" else Show(title=title, ids=ids)
 
 
-def ids_of(entry: Mapping[str, Any]) -> Ids:
+def source_ids(entry: Mapping[str, Any]) -> Ids:
     given = entry.get("identifier")
     match entry.get("source"):
         case "tmdb":
@@ -138,14 +140,16 @@ def is_finished(seen: Mapping[str, Any], reading: Reading) -> bool:
     return True
 
 
-def viewing(entry: Mapping[str, Any], seen: Mapping[str, Any], of: Movie | Show, reading: Reading) -> Entry:
-    item = of if isinstance(of, Movie) else episode_of(entry, seen, of)
+def make_viewing(
+    entry: Mapping[str, Any], seen: Mapping[str, Any], of: Movie | Show, reading: Reading
+) -> Entry:
+    item = of if isinstance(of, Movie) else find_episode(entry, seen, of)
     place = f":{item.season}x{item.number}" if isinstance(item, Episode) else ""
     key = f"{entry['lot']}:{title_key(of)}{place}"
     return reading.repeats.viewing(item, date(seen.get("ended_on")), key)
 
 
-def episode_of(entry: Mapping[str, Any], seen: Mapping[str, Any], show: Show) -> Episode:
+def find_episode(entry: Mapping[str, Any], seen: Mapping[str, Any], show: Show) -> Episode:
     anime = entry["lot"] == "anime"
     season = 1 if anime else number(seen.get("show_season_number"))
     count = number(seen.get("anime_episode_number" if anime else "show_episode_number"))
@@ -161,12 +165,12 @@ def episode_of(entry: Mapping[str, Any], seen: Mapping[str, Any], show: Show) ->
 def library(entry: Mapping[str, Any], item: Movie | Show, reading: Reading) -> Iterator[Any]:
     for review in several(entry.get("reviews")):
         if decimal(mapping(review).get("rating")):
-            yield partial(rated, review, item, reading)
+            yield partial(rating_entry, review, item, reading)
     if "Watchlist" in several(entry.get("collections")):
         yield partial(Kept, relation=Relation.WATCHLIST, item=item)
 
 
-def rated(review: Mapping[str, Any], of: Movie | Show, reading: Reading) -> Kept:
+def rating_entry(review: Mapping[str, Any], of: Movie | Show, reading: Reading) -> Kept:
     value = rating(round((decimal(review.get("rating")) or 0) * reading.stars, 2))
     return Kept(relation=Relation.RATING, item=part_of(review, of), value=value)
 

@@ -1,17 +1,17 @@
 """Serializd's diary, as its website asks for it: saved pages of JSON in a zip. It has no export of its own.
 
-| File                           | What it holds                                                             |
-|--------------------------------|---------------------------------------------------------------------------|
-| `GET /user/NAME/diary?page=1`, … | `reviews`: the rows of the diary                                         |
-| `GET /show/ID`, one a show      | `seasons`: which number a `seasonId` has, for rows do not say            |
+| File                             | What it holds                                                 |
+|----------------------------------|---------------------------------------------------------------|
+| `GET /user/NAME/diary?page=1`, … | `reviews`: the rows of the diary                              |
+| `GET /show/ID`, one a show       | `seasons`: which number a `seasonId` has, for rows do not say |
 
-| Field of a row       | What it is                                                                            |
-|----------------------|---------------------------------------------------------------------------------------|
-| `showId`, `seasonId` | ids of TMDB                                                                           |
-| `episodeNumber`      | the episode; null for a review of a season, or of a show without `seasonId`           |
-| `backdate`           | when it was watched; without it `dateAdded`, when that was said                       |
-| `isLog`              | false for a review that is no viewing                                                 |
-| `rating`             | 1-10; 0 is none                                                                       |
+| Field of a row       | What it is                                                                  |
+|----------------------|-----------------------------------------------------------------------------|
+| `showId`, `seasonId` | ids of TMDB                                                                 |
+| `episodeNumber`      | the episode; null for a review of a season, or of a show without `seasonId` |
+| `backdate`           | when it was watched; without it `dateAdded`, when that was said             |
+| `isLog`              | false for a review that is no viewing                                       |
+| `rating`             | 1-10; 0 is none                                                             |
 
 A file is known by its keys, whatever its name. A row whose season nobody names waits: it is listed, and comes in once
 the file of its show is there as well.
@@ -54,7 +54,7 @@ def read(bundle: Bundle) -> Iterator[Entry]:
             if isinstance(value, Bad):
                 yield value
             else:
-                yield from entries(value, name, f"entry {count}: ", seasons, repeats)
+                yield from diary_entries(value, name, f"entry {count}: ", seasons, repeats)
 
 
 def has(bundle: Bundle, name: str, key: str) -> bool:
@@ -73,19 +73,19 @@ def season_numbers(bundle: Bundle, name: str) -> Iterator[tuple[int, int]]:
             yield known, count
 
 
-def entries(value: Any, name: str, where: str, seasons: Seasons, repeats: Repeats) -> Iterator[Entry]:
+def diary_entries(value: Any, name: str, where: str, seasons: Seasons, repeats: Repeats) -> Iterator[Entry]:
     try:
         row = mapping(value)
-        item = item_of(row, seasons)
+        item = diary_item(row, seasons)
         watched = item if isinstance(item, Episode) and row.get("isLog") is not False else None
-        steps = [partial(viewing, row, watched, repeats)] if watched else []
-        rates = [partial(rated, row, item)] if row.get("rating") else []
+        steps = [partial(log_entry, row, watched, repeats)] if watched else []
+        rates = [partial(rating_entry, row, item)] if row.get("rating") else []
         yield from run_steps([*steps, *rates], name, where)
     except Wrong as wrong:
         yield wrong.bad(name, None, where)
 
 
-def item_of(row: Mapping[str, Any], seasons: Seasons) -> Item:
+def diary_item(row: Mapping[str, Any], seasons: Seasons) -> Item:
     """The episode, season or show of a row; raises Wrong if its season has no number."""
     ids, title = Ids(tmdb=number(row.get("showId")) or None), text(row.get("showName"))
     if not ids:
@@ -101,7 +101,7 @@ def item_of(row: Mapping[str, Any], seasons: Seasons) -> Item:
     return Episode(show=title, season=season, number=count, show_ids=ids)
 
 
-def viewing(row: Mapping[str, Any], item: Episode, repeats: Repeats) -> Entry:
+def log_entry(row: Mapping[str, Any], item: Episode, repeats: Repeats) -> Entry:
     own = number(row.get("id"))
     key = f"{item.show_ids.tmdb}:{item.season}x{item.number}"
     return repeats.viewing(
@@ -109,6 +109,6 @@ def viewing(row: Mapping[str, Any], item: Episode, repeats: Repeats) -> Entry:
     )
 
 
-def rated(row: Mapping[str, Any], item: Item) -> Entry:
+def rating_entry(row: Mapping[str, Any], item: Item) -> Entry:
     value = rating(row.get("rating"))
     return Kept(relation=Relation.RATING, item=item, at=when(row.get("dateAdded")), value=value)

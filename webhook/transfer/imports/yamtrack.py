@@ -1,12 +1,12 @@
 """Yamtrack's CSV (Settings, Export: `yamtrack_….csv`), also that of Floppy, which has more columns.
 
-| `media_type`         | What a row is                                                                            |
-|----------------------|------------------------------------------------------------------------------------------|
-| `episode`            | one viewing: `media_id` is the show's, the time `end_date`, or `watch_date` in older files |
-| `movie`              | one viewing if it is Completed, at `end_date`; in older files `repeats` more besides         |
-| `tv`, `season`       | no viewing: a rating, and the show's status                                             |
-| `anime`              | totals (`progress`, `repeats`): `_totals.py` says what becomes of them                    |
-| others               | games, books and comics are left out, and counted                                       |
+| `media_type`   | What a row is                                                                              |
+|----------------|--------------------------------------------------------------------------------------------|
+| `episode`      | one viewing: `media_id` is the show's, the time `end_date`, or `watch_date` in older files |
+| `movie`        | one viewing if it is Completed, at `end_date`; in older files `repeats` more besides       |
+| `tv`, `season` | no viewing: a rating, and the show's status                                                |
+| `anime`        | totals (`progress`, `repeats`): `_totals.py` says what becomes of them                     |
+| others         | games, books and comics are left out, and counted                                          |
 
 `media_id` is an id of the service that `source` names; `manual` has none. A score is 0-10. `start_date` and
 `progressed_at` do not say when something was watched.
@@ -20,9 +20,9 @@ from collections.abc import Iterator
 from webhook.domain.event import Episode, Ids, Movie, Season, Show
 from webhook.texts import texts
 from webhook.transfer.imports._archive import Bundle, Row
-from webhook.transfer.imports._fields import UNKNOWN, Wrong, date, imdb, number, rating, title_key
+from webhook.transfer.imports._fields import UNDATED, Wrong, date, imdb, number, rating, title_key
 from webhook.transfer.imports._repeats import Repeats
-from webhook.transfer.imports._totals import COMPLETED, PLANNED, STATES, Totals
+from webhook.transfer.imports._totals import COMPLETED, FOLLOW_STATES, PLANNED, Totals
 from webhook.transfer.records import Bad, Entry, Kept, LeftOut, Relation, Unusable, Viewing
 
 LABEL = "Yamtrack"
@@ -36,7 +36,7 @@ STATUSES = {
     "planning": PLANNED,
 }
 MAX_REPEATS = 1_000
-NO_PLACE = texts({"other": "Games, books and comics are not tracked here."})
+OTHERS = texts({"other": "Games, books and comics are not tracked here."})
 OTHER_MEDIA = frozenset({"game", "book", "comic", "manga", "boardgame"})
 
 
@@ -52,23 +52,23 @@ def read(bundle: Bundle) -> Iterator[Entry]:
     for name in files:
         others: Counter[str] = Counter()
         for row in bundle.rows(name, required=REQUIRED):
-            yield from [row] if isinstance(row, Bad) else row_entries(row, name, repeats, others)
+            yield from [row] if isinstance(row, Bad) else try_row(row, name, repeats, others)
         if others:
-            yield LeftOut(file=name, count=others.total(), why=NO_PLACE["other"])
+            yield LeftOut(file=name, count=others.total(), why=OTHERS["other"])
 
 
-def row_entries(row: Row, name: str, repeats: Repeats, others: Counter[str]) -> Iterator[Entry]:
+def try_row(row: Row, name: str, repeats: Repeats, others: Counter[str]) -> Iterator[Entry]:
     try:
-        yield from entries(row, repeats, others)
+        yield from read_row(row, repeats, others)
     except Wrong as wrong:
         yield wrong.bad(name, row.line)
 
 
-def entries(row: Row, repeats: Repeats, others: Counter[str]) -> Iterator[Entry]:
+def read_row(row: Row, repeats: Repeats, others: Counter[str]) -> Iterator[Entry]:
     match kind := (row.get("media_type") or "").casefold():
         case "episode":
-            item = episode(row)
-            key = f"{title_key(show(row))}:{item.season}x{item.number}"
+            item = episode_row(row)
+            key = f"{title_key(show_row(row))}:{item.season}x{item.number}"
             yield repeats.viewing(item, date(row.get("end_date") or row.get("watch_date")), key)
         case "movie":
             yield from of_movie(row, repeats)
@@ -83,12 +83,12 @@ def entries(row: Row, repeats: Repeats, others: Counter[str]) -> Iterator[Entry]
 
 
 def of_movie(row: Row, repeats: Repeats) -> Iterator[Entry]:
-    item = movie(row)
+    item = movie_of(row)
     if status(row) == COMPLETED:
         yield from viewings(row, item, repeats)
     if status(row) == PLANNED:
         yield Kept(relation=Relation.WATCHLIST, item=item)
-    yield from rated(row, item)
+    yield from rating_entry(row, item)
 
 
 def viewings(row: Row, item: Movie, repeats: Repeats) -> Iterator[Viewing]:
@@ -101,22 +101,26 @@ def viewings(row: Row, item: Movie, repeats: Repeats) -> Iterator[Viewing]:
     if again > MAX_REPEATS:
         raise Wrong(f"it counts more than {MAX_REPEATS:,} plays of one film")
     for count in range(again + 1):
-        yield repeats.viewing(item, seen if count == again else UNKNOWN, key, f"{count + 1}:{key}")
+        yield repeats.viewing(item, seen if count == again else UNDATED, key, f"{count + 1}:{key}")
 
 
 def of_show(row: Row, kind: str) -> Iterator[Entry]:
-    of, said = show(row), status(row)
+    of, said = show_row(row), status(row)
     if kind == "season":
-        yield from rated(row, Season(show=of.title, season=place(row, "season_number"), show_ids=of.ids))
+        yield from rating_entry(
+            row, Season(show=of.title, season=place(row, "season_number"), show_ids=of.ids)
+        )
         return
     if said == PLANNED:
         yield Kept(relation=Relation.WATCHLIST, item=of)
-    elif said in STATES:
-        yield Kept(relation=Relation.FOLLOW, item=of, at=date(row.get("start_date"))[0], state=STATES[said])
-    yield from rated(row, of)
+    elif said in FOLLOW_STATES:
+        yield Kept(
+            relation=Relation.FOLLOW, item=of, at=date(row.get("start_date"))[0], state=FOLLOW_STATES[said]
+        )
+    yield from rating_entry(row, of)
 
 
-def rated(row: Row, item: Movie | Show | Season) -> Iterator[Entry]:
+def rating_entry(row: Row, item: Movie | Show | Season) -> Iterator[Entry]:
     value = rating(row.get("score"))
     if value is not None:
         yield Kept(relation=Relation.RATING, item=item, value=value)
@@ -124,7 +128,7 @@ def rated(row: Row, item: Movie | Show | Season) -> Iterator[Entry]:
 
 def totals(row: Row) -> Totals:
     return Totals(
-        item=show(row),
+        item=show_row(row),
         status=status(row),
         watched=number(row.get("progress")) or 0,
         again=number(row.get("repeats")) or 0,
@@ -137,22 +141,22 @@ def totals(row: Row) -> Totals:
 # --- items
 
 
-def movie(row: Row) -> Movie:
+def movie_of(row: Row) -> Movie:
     item = Movie(title=row.get("title"), ids=ids(row))
     if not item.ids and item.title is None:
         raise Wrong("it is a movie without an id and without a title")
     return item
 
 
-def show(row: Row) -> Show:
+def show_row(row: Row) -> Show:
     item = Show(title=row.get("title"), ids=ids(row))
     if not item.ids and item.title is None:
         raise Wrong("it is a show without an id and without a title")
     return item
 
 
-def episode(row: Row) -> Episode:
-    of = show(row)
+def episode_row(row: Row) -> Episode:
+    of = show_row(row)
     season, count = place(row, "season_number"), place(row, "episode_number")
     return Episode(show=of.title, season=season, number=count, show_ids=of.ids)
 
