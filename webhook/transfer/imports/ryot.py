@@ -45,7 +45,7 @@ LABEL = "Ryot"
 
 LOTS = frozenset({"movie", "show", "anime"})
 UNFINISHED = frozenset({"dropped", "onahold", "onhold", "inprogress"})
-LEFT_OUT: Mapping[str, str] = texts(
+OMISSIONS: Mapping[str, str] = texts(
     {
         "other": "Only movies, shows and anime are tracked here.",
         "unfinished": "They were begun, and not watched to the end.",
@@ -68,9 +68,11 @@ def read(bundle: Bundle) -> Iterator[Entry]:
     bundle.plan([name, name])
     reading = Reading(stars=scale(bundle, name, prefix))
     for count, value in enumerate(bundle.items(name, prefix), start=1):
-        yield from [value] if isinstance(value, Bad) else item_entries(value, name, f"entry {count}: ", reading)
+        yield from (
+            [value] if isinstance(value, Bad) else item_entries(value, name, f"entry {count}: ", reading)
+        )
     for why, count in reading.left_out.items():
-        yield LeftOut(file=name, count=count, why=LEFT_OUT[why])
+        yield LeftOut(file=name, count=count, why=OMISSIONS[why])
 
 
 def find_list(bundle: Bundle) -> tuple[str, str]:
