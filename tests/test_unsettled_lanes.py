@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -116,7 +117,10 @@ class Bench(Desk):
         values = {"leased_until": clock.now(), "due_at": clock.now()}
         self.database.do(lambda connection: connection.execute(update(account).values(values)))
         self.dispatcher.database = self.database
-        self.run(PATIENCE)
+        ends = time.monotonic() + PATIENCE
+        while set(self.states()) != {"done"} and time.monotonic() < ends:
+            self.hurry()  # a look-up that the machine was too slow for is tried again
+            self.run(PATIENCE)
 
 
 async def come_true(holds: Callable[[], bool]) -> None:

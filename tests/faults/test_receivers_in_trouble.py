@@ -54,6 +54,12 @@ class House:
         found = self.process.everything("/deliveries")
         return [one for one in found if one["tracker"] == "webhook_out"]
 
+    def attempts(self) -> int:
+        return sum(one["attempts"] for one in self.deliveries())
+
+    def are_held_back(self) -> bool:
+        return {one["state"] for one in self.deliveries()} == {"skipped"}
+
     def settle(self, seconds: float = 30) -> None:
         self.process.drain(seconds)
 
@@ -186,6 +192,8 @@ def test_after_an_outage_a_play_goes_where_its_date_goes_too(
     assert anna.process.post("plex", film("media.scrobble")).status_code == 200
     eventually(lambda: any(one["attempts"] for one in anna.deliveries()), "it was tried in vain")
     time.sleep(0.4)  # until it is late
+    tried = anna.attempts()
+    eventually(lambda: anna.attempts() > tried + 1 or anna.are_held_back(), "it was tried since")
 
     anna.server = Server(anna.receiver, port)
     anna.server.__enter__()
