@@ -165,9 +165,7 @@ class Life:
     ALL = (watches, imports, takes_back, removes, redates, corrects, merges, forgets, is_told_more)
 
 
-@pytest.mark.parametrize(
-    "seed", [0, 1, *(pytest.param(seed, marks=pytest.mark.soak) for seed in range(2, 20))]
-)
+@pytest.mark.parametrize("seed", [0, *(pytest.param(seed, marks=pytest.mark.soak) for seed in range(1, 20))])
 def test_whatever_happens_the_numbers_are_the_same_with_and_without_tallies(anna: Shelf, seed: int) -> None:
     life = Life(anna, seed)
     anna.lists("tvdb:7000", *(aired(1, number, "2020-01-01", tvdb=70 + number) for number in (1, 2, 3)))

@@ -268,7 +268,7 @@ FUZZ = {"deadline": None, "database": None, "suppress_health_check": list(Health
 
 @pytest.mark.parametrize("role", ROLES)
 def test_no_request_to_any_route_is_a_fault_of_ours(house: House, role: str) -> None:
-    @settings(max_examples=60, derandomize=True, **FUZZ)  # type: ignore[arg-type]
+    @settings(max_examples=25, derandomize=True, **FUZZ)  # type: ignore[arg-type]
     @given(st.data())
     def asked(data: st.DataObject) -> None:
         fuzz(house, role, data)

@@ -56,6 +56,19 @@ TOO_SMALL = """([controls, thumb]) => [...document.querySelectorAll(controls)]
 """What a thumb may miss on a phone; links within a text are as small as the text."""
 
 SERVICES = sorted({*trackers.modules(), *lookups.modules(), *servers.modules(), "notifications"})
+OF_A_KIND = {
+    "trakt",
+    "tvtime",
+    "lastfm",
+    "listenbrainz",
+    "mdblist",
+    "webhook_out",
+    "tmdb",
+    "plex",
+    "notifications",
+}
+"""One of each kind of sign-in and form; the pages of the other services are drawn by the same templates."""
+
 EVERY = (
     "/", "/activity", "/activity?state=ignored", "/activity?text=nothing", "/activity?outcome=needs_you", "/trace/1", "/trace/2", "/deliveries",
     "/deliveries?state=dead", "/needs-you", "/needs-you/match?of=UNMATCHED", "/needs-you/match?of=UNMATCHED&title=x",
@@ -144,6 +157,10 @@ def some(process: Process, **wanted: str) -> list[Any]:
     return list(process.api("/deliveries", **wanted)["items"])
 
 
+def is_like_another(path: str) -> bool:
+    return path.removeprefix("/connections/") in {*SERVICES} - OF_A_KIND
+
+
 @pytest.fixture(scope="module")
 def owner(browser: Browser, full: Process) -> Iterator[Page]:
     with opened(browser) as page:
@@ -158,7 +175,9 @@ def member(browser: Browser, full: Process) -> Iterator[Page]:
         yield page
 
 
-@pytest.mark.parametrize("path", EVERY)
+@pytest.mark.parametrize("path", [
+    pytest.param(path, marks=[pytest.mark.soak] if is_like_another(path) else []) for path in EVERY
+])  # fmt: skip
 def test_a_page_is_usable_small_and_on_its_own(owner: Page, full: Process, path: str) -> None:
     if "UNMATCHED" in path:
         path = path.replace("UNMATCHED", str(some(full, state="unmatched")[0]["id"]))

@@ -23,7 +23,7 @@ from tests.fakes.trakt import Trakt
 from tests.fakes.tvtime import TVTime
 from tests.faults.house import Altered, Senders, at, lost_and_doubled, promptly, recorded
 
-KILLS, KILLS_ON_POSTGRES, MANY_KILLS = 50, 15, 300
+KILLS, KILLS_ON_POSTGRES, MANY_KILLS = 16, 6, 300
 TROUBLE: list[tuple[float, dict[str, Any]]] = [
     (0.04, {"status": 500}),
     (0.02, {"status": 429, "headers": {"retry-after": "0"}}),

@@ -29,7 +29,7 @@ from webhook.people import identities, people
 from webhook.service import Service
 
 PEOPLE = [f"user{number}" for number in range(5)]
-WORKERS, KILLS, MANY_KILLS = 3, 8, 120
+WORKERS, KILLS, MANY_KILLS = 3, 5, 120
 
 
 class Worker(Altered):

@@ -347,7 +347,7 @@ SLOW = [HealthCheck.too_slow, HealthCheck.filter_too_much, HealthCheck.data_too_
 
 
 class TestAnyOrderLeavesTheOutboxSound(Outbox.TestCase):  # type: ignore[misc, valid-type]
-    settings = settings(max_examples=40, stateful_step_count=30, deadline=None, suppress_health_check=SLOW)
+    settings = settings(max_examples=15, stateful_step_count=30, deadline=None, suppress_health_check=SLOW)
 
 
 @pytest.mark.soak
