@@ -1,5 +1,7 @@
 # syntax=docker/dockerfile:1
-FROM python:3.13-slim AS build
+# Another image with Python 3.11 or newer may stand in for this one: --build-arg BASE=…
+ARG BASE=python:3.13-slim
+FROM ${BASE} AS build
 
 ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1
 WORKDIR /build
@@ -13,12 +15,13 @@ COPY webhook webhook
 COPY migrations migrations
 COPY tests/fakes tests/fakes
 RUN /opt/watchmark/bin/pip install --no-deps --no-build-isolation . \
-    # what only built the above is not shipped
-    && /opt/watchmark/bin/pip uninstall --yes hatchling trove-classifiers pathspec pluggy pip \
+    # what only built the above is not shipped, nor are the names of months in languages that no page is in
+    && find /opt/watchmark -path '*/babel/locale-data/*' ! -name 'en*' ! -name 'de*' ! -name root.dat -delete \
+    && /opt/watchmark/bin/pip uninstall --yes hatchling trove-classifiers pathspec pluggy setuptools pip \
     && /opt/watchmark/bin/python -m compileall -q /opt/watchmark/lib
 
 
-FROM python:3.13-slim
+FROM ${BASE}
 
 RUN useradd --uid 10001 --user-group --no-create-home --shell /usr/sbin/nologin watchmark \
     && install --directory --owner=10001 --group=10001 --mode=0700 /data

@@ -11,7 +11,7 @@ export PYTHONDONTWRITEBYTECODE :=
 # Two more than there are cores: much of a test's time is waiting for a process, a page or a clock.
 WORKERS := $(shell expr $$(nproc 2>/dev/null || echo 2) + 2)
 
-.PHONY: setup run demo screenshots screenshots-accept texts test test-fast soak check bench lock clean
+.PHONY: setup run demo screenshots screenshots-accept texts test test-fast soak image-test check bench lock clean
 
 setup: .venv/.dev  ## everything the other targets need, then stop
 
@@ -37,8 +37,12 @@ test-fast: setup
 	$(BIN)/pytest -q -n auto -m "unit and not soak"
 
 soak: setup
-	$(BIN)/pytest -q -n auto -m soak --ignore tests/attacks
+	$(BIN)/pytest -q -n auto -m soak --ignore tests/attacks --ignore tests/image
 	$(BIN)/pytest -q -m soak tests/attacks  # by themselves: they are measured by the clock
+	$(MAKE) image-test
+
+image-test: setup  ## builds the image on a Debian base and runs it; as root, with buildah, debootstrap and runc
+	$(BIN)/pytest -q -n 0 -m soak tests/image
 
 check: setup
 	$(BIN)/ruff format --check .

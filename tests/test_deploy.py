@@ -151,3 +151,9 @@ def test_each_file_is_in_the_list_of_ways() -> None:
     there = {one.name for one in (ROOT / "deploy").iterdir()} - {"README.md"}
 
     assert there == {name for name in there if f"]({name})" in listed}
+
+
+def test_the_image_keeps_the_names_of_each_language_that_pages_are_in() -> None:
+    kept = set(re.findall(r"! -name '(\w+)\*'", (ROOT / "Dockerfile").read_text()))
+
+    assert kept == {"en", *(path.name for path in (ROOT / "webhook" / "locale").iterdir() if path.is_dir())}
