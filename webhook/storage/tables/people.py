@@ -143,6 +143,24 @@ class PrivacyRow(TableRow, table=True):
     seen_by: str = Field(max_length=8)
 
 
+class OidcUserRow(TableRow, table=True):
+    """A user of an OpenID provider, and the person they are here; nobody until the owner says whom."""
+
+    __tablename__ = "oidc_user"
+    __table_args__ = (
+        UniqueConstraint("issuer", "subject"),
+        {"comment": __doc__},
+    )
+
+    id: int = id_field()
+    issuer: str = Field(max_length=500)
+    subject: str = Field(max_length=255)
+    label: str = Field(max_length=200)
+    person_id: int | None = Field(default=None, foreign_key="person.id", ondelete="CASCADE", sa_type=Id)
+    first_seen: datetime = Field(sa_type=Utc)
+    last_seen: datetime = Field(sa_type=Utc)
+
+
 note = table_of(NoteRow)
 person = table_of(PersonRow)
 identity = table_of(IdentityRow)
@@ -152,3 +170,4 @@ app = table_of(AppRow)
 app_session = table_of(AppSessionRow)
 app_grant = table_of(AppGrantRow)
 privacy = table_of(PrivacyRow)
+oidc_user = table_of(OidcUserRow)
