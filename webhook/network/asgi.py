@@ -15,6 +15,9 @@ log = structlog.get_logger()
 LET_IN = "watchmark.let_in"
 """The scope extension by which the application marks a sender as authenticated."""
 
+PEER = "watchmark.peer"
+"""The scope entry with the address that the connection itself comes from, whatever was forwarded."""
+
 MENTIONS = 3
 """Maximum number of untrusted proxies mentioned in the log."""
 
@@ -37,6 +40,11 @@ def client_address(scope: Scope) -> str:
     return str(client[0]) if client else ""
 
 
+def peer_address(scope: Scope) -> str:
+    """The address that the connection comes from, which nobody can forge by a header; empty if unknown."""
+    return str(scope.get(PEER, ""))
+
+
 class ForwardedHeaders:
     """Middleware that applies the sender, scheme and host forwarded by trusted proxies."""
 
@@ -54,7 +62,7 @@ class ForwardedHeaders:
         peer, port = scope["client"]
         self.mention(peer, scope["headers"])
         origin = self.proxies.origin(peer, scope["headers"])
-        seen: dict[str, Any] = {"client": (origin.address, port)}
+        seen: dict[str, Any] = {"client": (origin.address, port), PEER: peer}
         if origin.scheme is not None:
             seen["scheme"] = origin.scheme
         if origin.host is not None:
