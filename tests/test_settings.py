@@ -44,7 +44,11 @@ def test_the_example_with_every_line_switched_on_is_valid(tmp_path: Path) -> Non
     switched_on.write_text("\n".join(line.removeprefix("#") for line in lines if line[:2] != "# "))
 
     required = {
-        settings.variable(prefix, name): "http://x" if name == "url" else "x"
+        settings.variable(prefix, name): "http://x"
+        if name in ("url", "issuer")
+        else "127.0.0.1"
+        if name == "networks"
+        else "x"
         for _, prefix, cls in settings_store.setting_groups()
         for name, field in cls.model_fields.items()
         if field.is_required()

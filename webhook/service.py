@@ -12,6 +12,8 @@ import httpx
 
 from webhook import clock
 from webhook.accounts.credentials import Credentials, Seal
+from webhook.accounts.oidc import OpenIDProvider
+from webhook.accounts.proxy_sign_in import ProxySignIn
 from webhook.accounts.sign_ins import SignIns
 from webhook.history.shows import Episodes
 from webhook.identity.resolver import Identity
@@ -71,6 +73,10 @@ class Service:
     pictures: Pictures
     login_throttle: LoginThrottle = field(default_factory=LoginThrottle)
     """Shared by every way of signing in with a password."""
+    oidc: OpenIDProvider | None = None
+    """The OpenID provider to sign in at, if one is set up."""
+    proxy_sign_in: ProxySignIn | None = None
+    """Reads whom a reverse proxy says to have signed in, if that is set up."""
     sign_ins: SignIns = field(init=False)
     loop_lag: LoopLag = field(default_factory=LoopLag)
     stop: asyncio.Event = field(default_factory=asyncio.Event)

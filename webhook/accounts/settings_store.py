@@ -11,6 +11,7 @@ from pydantic import BaseModel
 from sqlalchemy import Connection, delete, insert, select
 
 from webhook import clock, settings
+from webhook.accounts import oidc, proxy_sign_in
 from webhook.accounts.credentials import Seal
 from webhook.settings import Environ, Settings, SettingsError, variable
 from webhook.storage.db import Database
@@ -31,6 +32,8 @@ ENVIRONMENT_ONLY = frozenset(
         "SECRET_KEY",
         "ADMIN_PASSWORD",
         "WORKER",
+        *(variable("oidc_", field) for field in oidc.Settings.model_fields),
+        *(variable("proxy_sign_in_", field) for field in proxy_sign_in.Settings.model_fields),
     }
 )
 """Settings of the environment only, which are needed before the database is read, or protect it."""
@@ -120,7 +123,11 @@ def setting_groups() -> list[tuple[str, str, type[BaseModel]]]:
     """All settings in groups: heading, prefix, fields."""
     from webhook import lookups, servers, trackers
 
-    found: list[tuple[str, str, type[BaseModel]]] = [("The service", "", Settings)]
+    found: list[tuple[str, str, type[BaseModel]]] = [
+        ("The service", "", Settings),
+        ("Sign-in at an OpenID provider", "oidc_", oidc.Settings),
+        ("Sign-in by a header of the reverse proxy", "proxy_sign_in_", proxy_sign_in.Settings),
+    ]
     told = {name: module for name, module in trackers.modules().items() if name not in servers.modules()}
     for name, module in told.items():
         found.append((module.LABEL, f"{name}_", module.Settings))
