@@ -43,6 +43,7 @@ OWNER_ONLY = {
     ("POST", "/api/v1/plays/reassign"),
     ("POST", "/api/v1/identities/ignore"),
     ("POST", "/api/v1/silent/dismiss"),
+    ("PUT", "/api/v1/oidc-users/{id}"),
     ("GET", "/api/v1/household"),
     ("POST", "/api/v1/household"),
     ("DELETE", "/api/v1/household/{id}"),

@@ -11,6 +11,7 @@ from tests.web.conftest import Household, document
 from webhook.compat.videoscrobbler.apps_page import AppsPage
 from webhook.web.http.sessions import Passwords, Sessions
 from webhook.web.routes import page_routes
+from webhook.web.setup.oidc_pages import OidcPages
 from webhook.web.setup.sign_in import SignInPages
 
 TWINS = {
@@ -72,6 +73,8 @@ TWINS = {
     "/people": "POST /people",
     "/household": "POST /household",
     "/household/{id}/remove": "DELETE /household/{id}",
+    "/oidc-users/{id}/link": "PUT /oidc-users/{id}",
+    "/oidc-users/{id}/remove": "DELETE /oidc-users/{id}",
     "/tokens": "POST /tokens",
     "/tokens/{id}/revoke": "DELETE /tokens/{id}",
     "/people/{name}/name": "PATCH /people/{name}",
@@ -95,6 +98,7 @@ ALONE = {
     "/sign-in": "a script has a token",
     "/sign-out": "a token is revoked",
     "/welcome/{secret}": "the link is for a browser",
+    "/people/{name}/oidc": "it leads a browser to the provider",
     "/start/find": "it only fills in a form",
     "/connections/{name}/find": "it only fills in a form",
     "/start/step": "which steps are put off is a matter of that page",
@@ -106,7 +110,8 @@ ALONE = {
 def forms(home: Household) -> set[str]:
     sessions = Sessions(home.service)
     entrance = SignInPages(home.service, sessions, Passwords())
-    pages = [*page_routes(home.service, sessions), *entrance.routes()]
+    provider = OidcPages(home.service, sessions, entrance)
+    pages = [*page_routes(home.service, sessions), *entrance.routes(), *provider.routes()]
     routes = [*pages, *AppsPage(home.service, sessions).routes()]
     posted = {route.path for route in routes if isinstance(route, Route) and "POST" in (route.methods or ())}
     return {re.sub(r":\w+}", "}", path) for path in posted}

@@ -34,6 +34,7 @@ from webhook.web.now.pages import Now
 from webhook.web.people.pages import People
 from webhook.web.settings.appearance import Appearance
 from webhook.web.settings.pages import Settings
+from webhook.web.setup.oidc_pages import OidcPages
 from webhook.web.setup.pages import Setup
 from webhook.web.setup.sign_in import SignInPages
 from webhook.web.setup.start import Start
@@ -66,6 +67,7 @@ def routes(service: Service, operations: Sequence[Operation[Any, Any]]) -> list[
     passwords = Passwords()
     sessions = Sessions(service)
     gate, entrance = ApiAuth(service.database, sessions), SignInPages(service, sessions, passwords)
+    provider = OidcPages(service, sessions, entrance)
     inside = [
         *schemas.routes(),
         *Api(service, gate, operations).routes(),
@@ -74,6 +76,7 @@ def routes(service: Service, operations: Sequence[Operation[Any, Any]]) -> list[
         *page_routes(service, sessions),
         *Docs(service, sessions, operations).routes(),
         *entrance.routes(),
+        *provider.routes(),
         *static_routes(),
     ]
     if root := service.settings.root_path.rstrip("/"):

@@ -66,6 +66,7 @@ FLASH_MESSAGES = texts(
         "tested": "Sent. Check that it arrived.",
         "connected": "Connected.",
         "disconnected": "Disconnected. What was already sent stays there.",
+        "linked": "Linked. You can sign in with it from now on.",
     }
 )
 """Messages after a change, by the word in the page's address."""
@@ -136,7 +137,9 @@ class Page:
                 return await draws(request, visitor)
             path = current_path(request, base(self.service.settings, request))
             if from_outside(request):
-                return self.render(request, "outside.html", {"onward": onward_from_outside(path)})
+                return self.render(
+                    request, "outside.html", {"onward": onward_from_outside(path), "leads": None}
+                )
             return self.redirect_to(request, f"/sign-in?{urlencode({'next': path})}")
 
         return endpoint

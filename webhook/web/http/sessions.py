@@ -20,7 +20,7 @@ from sqlalchemy.exc import IntegrityError
 from starlette.requests import Request
 from starlette.responses import Response
 
-from webhook.network.asgi import let_in
+from webhook.network.asgi import let_in, peer_address
 from webhook.network.throttle import Attempt, Throttled
 from webhook.people import passwords
 from webhook.service import Service
@@ -36,6 +36,9 @@ T = TypeVar("T")
 
 COOKIE = "watchmark"
 DAYS = timedelta(days=30)
+BY_PROXY = "proxy"
+"""Marks the session of somebody whom the reverse proxy named."""
+
 ENDED = "ended:"
 """Name prefix of the notes on ended sessions; the value is the time the session would have expired."""
 
@@ -140,6 +143,7 @@ class Sessions:
         try:
             session = self.signer.loads(request.cookies.get(COOKIE, ""), max_age=int(DAYS.total_seconds()))
             person_id, fingerprint, nonce = session["p"], session["f"], session["n"]
+            by_proxy = session.get("by") == BY_PROXY
         except (BadData, KeyError, TypeError):
             return None
         row = await self.service.database.read(
@@ -147,8 +151,17 @@ class Sessions:
         )
         if row is None or not hmac.compare_digest(self.fingerprint(row), fingerprint):
             return None
+        if by_proxy and self.proxy_name(request) != row.name:
+            return None
         let_in(request.scope)
         return Visitor(person_id=row.id, name=row.name, is_admin=row.owner, session=nonce)
+
+    def proxy_name(self, request: Request) -> str | None:
+        """Whom the reverse proxy says to have signed in to it, where its word counts."""
+        reader = self.service.proxy_sign_in
+        if reader is None:
+            return None
+        return reader.find_name(peer_address(request.scope), request.scope["headers"])
 
     def fingerprint(self, row: PersonRow) -> str:
         return self.mac(f"password {row.id} {row.password}")
@@ -167,8 +180,11 @@ class Sessions:
     def mac(self, text: str) -> str:
         return hmac.new(self.key.encode(), text.encode(), hashlib.sha256).hexdigest()[:32]
 
-    def begin(self, request: Request, response: Response, row: PersonRow) -> None:
+    def begin(self, request: Request, response: Response, row: PersonRow, *, by_proxy: bool = False) -> None:
+        """Sign the person in, in a new session; one by the proxy's word lasts as long as the proxy says so."""
         session = {"p": row.id, "f": self.fingerprint(row), "n": secrets.token_urlsafe(12)}
+        if by_proxy:
+            session["by"] = BY_PROXY
         response.set_cookie(
             COOKIE, str(self.signer.dumps(session)), max_age=int(DAYS.total_seconds()), **self.bounds(request)
         )

@@ -13,7 +13,7 @@ from webhook import clock, sources
 from webhook.accounts import sealed_secrets
 from webhook.accounts.credentials import Seal
 from webhook.clock import stamp
-from webhook.people import passwords, people, scopes, tokens
+from webhook.people import oidc_users, passwords, people, scopes, tokens
 from webhook.people.scopes import Scope
 from webhook.service import Service
 from webhook.storage.tables import (
@@ -36,6 +36,7 @@ from webhook.web.http.errors import Problem
 from webhook.web.people.models import (
     Invitation,
     NewToken,
+    OidcUserJson,
     PersonChange,
     PersonDetail,
     TokenJson,
@@ -195,6 +196,46 @@ async def invite(service: Service, visitor: Visitor, name: str, address: str) ->
     await service.database.run(store)
     until = clock.now() + passwords.WELCOME_LASTS
     return {"person": name, "url": f"{address}/welcome/{secret}", "valid_until": stamp(until)}
+
+
+# --- users of an OpenID provider
+
+
+def list_oidc_users(connection: Connection, person_id: int | None = None) -> list[OidcUserJson]:
+    """The users of everybody, or of one person."""
+    return [
+        {
+            "id": user.id,
+            "issuer": user.issuer,
+            "label": user.label,
+            "person": user.person,
+            "last_seen": stamp(user.last_seen),
+        }
+        for user in oidc_users.list_users(connection, person_id)
+    ]
+
+
+def assign_oidc_user(connection: Connection, visitor: Visitor, user_id: int, name: str) -> OidcUserJson:
+    """Say who a user of the provider is; raises Problem where they are somebody already."""
+    row = changes.find_person(connection, visitor, name)
+    require_oidc_user(connection, visitor, user_id)
+    try:
+        oidc_users.assign_user(connection, user_id, row.id)
+    except people.PeopleError as error:
+        raise Problem(409, changes.sentence_of(error)) from error
+    return next(user for user in list_oidc_users(connection, row.id) if user["id"] == user_id)
+
+
+def remove_oidc_user(connection: Connection, visitor: Visitor, user_id: int) -> None:
+    """Forget a user of the provider: the owner anybody's, others their own."""
+    require_oidc_user(connection, visitor, user_id)
+    oidc_users.remove_user(connection, user_id)
+
+
+def require_oidc_user(connection: Connection, visitor: Visitor, user_id: int) -> None:
+    row = oidc_users.find_user(connection, user_id)
+    if row is None or not (visitor.is_admin or row.person_id == visitor.person_id):
+        raise Problem(404, f"There is no user {user_id} of an OpenID provider.")
 
 
 # --- tokens

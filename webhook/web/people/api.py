@@ -27,6 +27,8 @@ from webhook.web.people.models import (
     IdentityRequest,
     Invitation,
     NewPerson,
+    OidcUserJson,
+    OidcUserRequest,
     PasswordChange,
     PersonChange,
     PersonDetail,
@@ -167,6 +169,30 @@ async def remove_household_rule(call: Call[None, None]) -> Removed:
     return {"id": wanted, "removed": True}
 
 
+# --- who the users of an OpenID provider are
+
+
+async def list_oidc_users(call: Call[None, None]) -> Page[OidcUserJson]:
+    """The users of the OpenID provider who have signed in: one's own, or for the owner everybody's, waiting ones first."""
+    mine = None if call.visitor.is_admin else call.visitor.person_id or 0
+    return list_of(await call.read(lambda connection: administration.list_oidc_users(connection, mine)))
+
+
+async def assign_oidc_user(call: Call[OidcUserRequest, None]) -> OidcUserJson:
+    """Say who a waiting user of the OpenID provider is; they can sign in from then on."""
+    user_id, name = call.id, call.body.person
+    return await call.write(
+        lambda connection: administration.assign_oidc_user(connection, call.visitor, user_id, name)
+    )
+
+
+async def remove_oidc_user(call: Call[None, None]) -> Removed:
+    """Forget a user of the OpenID provider, who cannot sign in any more."""
+    user_id = call.id
+    await call.write(lambda connection: administration.remove_oidc_user(connection, call.visitor, user_id))
+    return {"id": user_id, "removed": True}
+
+
 OPERATIONS: tuple[Operation[Any, Any], ...] = (
     Operation("GET", "/people", list_people, Scope.READ),
     Operation("POST", "/people", add_person, Scope.ADMIN, owner_only=True, body=NewPerson),
@@ -210,6 +236,11 @@ OPERATIONS: tuple[Operation[Any, Any], ...] = (
         "DELETE", "/people/{name:path}", remove_person, Scope.ADMIN, owner_only=True, path_types=BY_NAME
     ),
     Operation("GET", "/identities", list_identities, Scope.READ, query=IdentitiesQuery),
+    Operation("GET", "/oidc-users", list_oidc_users, Scope.ADMIN),
+    Operation(
+        "PUT", "/oidc-users/{id}", assign_oidc_user, Scope.ADMIN, owner_only=True, body=OidcUserRequest
+    ),
+    Operation("DELETE", "/oidc-users/{id}", remove_oidc_user, Scope.ADMIN),
     Operation("GET", "/household", list_household, Scope.ADMIN, owner_only=True),
     Operation("POST", "/household", add_household_rule, Scope.ADMIN, owner_only=True, body=HouseholdRequest),
     Operation("DELETE", "/household/{id}", remove_household_rule, Scope.ADMIN, owner_only=True),

@@ -127,6 +127,20 @@ class ChangedPassword(TypedDict):
     changed: bool
 
 
+class OidcUserJson(TypedDict):
+    """A user of the OpenID provider, and the person they are here; null until the owner says whom."""
+
+    id: Id
+    issuer: str
+    label: str
+    person: str | None
+    last_seen: Time | None
+
+
+class OidcUserRequest(Body):
+    person: Annotated[str, Field(description="Who the user is.")]
+
+
 class HouseholdRequest(Body):
     players: Texts = Field(default_factory=list)
     libraries: Texts = Field(default_factory=list)

@@ -45,6 +45,8 @@ class People(Once):
             does("/people", self.change(self.add, owner=True)),
             does("/household", self.change(self.share, owner=True)),
             does("/household/{id}/remove", self.change(self.unshare, owner=True)),
+            does("/oidc-users/{id}/link", self.change(self.assign_oidc_user, owner=True)),
+            does("/oidc-users/{id}/remove", self.change(self.remove_oidc_user)),
             does("/tokens", self.answers(self.make_token)),
             does("/tokens/{id}/revoke", self.change(self.revoke)),
             does(f"{one}/name", self.change(self.rename, owner=True)),
@@ -72,6 +74,9 @@ class People(Once):
                 "people": [administration.one_person(connection, visitor, one["name"]) for one in everybody],
                 "unclaimed": visible.open_identities(connection, visitor),
                 "shared": household.list_rules(connection),
+                "waiting": [
+                    user for user in administration.list_oidc_users(connection) if not user["person"]
+                ],
             }
 
         return self.render(request, "people.html", await self.database.read(read), visitor)
@@ -127,6 +132,7 @@ class People(Once):
                 "tokens": administration.list_tokens(connection, self.service.seal, own),
                 "token_choices": administration.TOKEN_CHOICES,
                 "unclaimed": visible.open_identities(connection, visitor),
+                "oidc_users": administration.list_oidc_users(connection, row.id),
             }
 
         known = await self.database.read(read)
@@ -134,6 +140,7 @@ class People(Once):
         besides = {
             "own": visitor.person_id == known["person"]["id"],
             "path": path_to(name),
+            "provider": self.service.oidc and self.service.oidc.name,
             "fixed": fixed,
             "zones": zones_with(known["person"]["timezone"]),
             "kinds": KIND_LABELS,
@@ -216,6 +223,22 @@ class People(Once):
         here = address_of(self.service, request)
         link = await administration.invite(self.service, visitor, request.path_params["name"], here)
         return await self.render_person(request, visitor, link=link)
+
+    # --- users of an OpenID provider
+
+    async def assign_oidc_user(self, request: Request, visitor: Visitor, fields: Mapping[str, str]) -> str:
+        wanted, name = id_of(request), fields.get("person", "")
+        await self.database.run(
+            lambda connection: administration.assign_oidc_user(connection, visitor, wanted, name)
+        )
+        return f"{path_to(name)}?said=saved"
+
+    async def remove_oidc_user(self, request: Request, visitor: Visitor, fields: Mapping[str, str]) -> str:
+        wanted = id_of(request)
+        await self.database.run(
+            lambda connection: administration.remove_oidc_user(connection, visitor, wanted)
+        )
+        return self.back(request, fields, "removed")
 
     # --- tokens
 

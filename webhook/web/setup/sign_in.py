@@ -57,7 +57,7 @@ class SignInPages(Page):
             onward = local(request.query_params.get("next", ""))
             if await self.sessions.visitor(request):
                 return self.redirect_to(request, "/")
-            return await self.render_form(request, onward)
+            return await self.sign_in_by_proxy(request, onward) or await self.render_form(request, onward)
         refuse_other_sites(request, self.service.settings)
         fields = await form(request)
         name, password = fields.get("name", "").strip(), fields.get("password", "")
@@ -70,6 +70,23 @@ class SignInPages(Page):
             return await self.render_form(request, onward, "Wrong name or password.", 401)
         response = RedirectResponse(onward or base(self.service.settings, request) + "/", 303)
         self.sessions.begin(request, response, row)
+        return response
+
+    async def sign_in_by_proxy(self, request: Request, onward: str) -> Response | None:
+        """Sign in whom the reverse proxy names, on the way to a page; None where it names nobody."""
+        name = self.sessions.proxy_name(request)
+        if name is None or not onward:  # who has just signed out is asked first
+            return None
+        row = (
+            await self.database.read(lambda connection: person_by_name(connection, name))
+            if clean(name)
+            else None
+        )
+        if row is None:
+            wrong = f"Your proxy says that you are {name}, but nobody here has that name. The owner can add a person of that name."
+            return await self.render_form(request, onward, wrong, 403)
+        response = RedirectResponse(onward, 303)
+        self.sessions.begin(request, response, row, by_proxy=True)
         return response
 
     async def verify(self, request: Request, name: str, password: str) -> PersonRow | None:
@@ -91,7 +108,13 @@ class SignInPages(Page):
     ) -> Response:
         owner = await self.database.read(passwords.find_owner)
         first = owner is not None and owner.password is None
-        known = {"onward": onward, "wrong": wrong, "first": first}
+        known = {
+            "onward": onward,
+            "wrong": wrong,
+            "first": first,
+            "provider": self.service.oidc and self.service.oidc.name,
+            "proxy_name": self.sessions.proxy_name(request),
+        }
         return self.render(request, "sign_in.html", known, status=status)
 
     async def show_refusal(self, request: Request, onward: str, problem: Problem) -> Response:
