@@ -22,8 +22,6 @@ from webhook import client, clock, lookups, servers, sources, trackers
 from webhook import settings as environment
 from webhook.accounts import accounts, keys, oidc, proxy_sign_in, sealed_secrets, settings_store
 from webhook.accounts.credentials import Credentials
-from webhook.accounts.oidc import OpenIDProvider
-from webhook.accounts.proxy_sign_in import ProxySignIn
 from webhook.domain import anime
 from webhook.history.shows import Episodes
 from webhook.history.stats_worker import StatsWorker
@@ -138,21 +136,11 @@ def open_service(environ: Environ) -> Service:
         episodes=episodes,
         integrity=Integrity(database),
         pictures=pictures,
-        oidc=build_oidc(given, http),
-        proxy_sign_in=build_proxy_sign_in(given),
+        oidc=oidc.open_provider(given, http),
+        proxy_sign_in=proxy_sign_in.open_reader(given),
     )
     database.do(lambda connection: first_start(connection, service))
     return service
-
-
-def build_oidc(environ: Environ, http: httpx.AsyncClient) -> OpenIDProvider | None:
-    settings = environment.read_settings(oidc.Settings, "oidc_", environ)
-    return None if settings is None else OpenIDProvider(settings, http)
-
-
-def build_proxy_sign_in(environ: Environ) -> ProxySignIn | None:
-    settings = environment.read_settings(proxy_sign_in.Settings, "proxy_sign_in_", environ)
-    return None if settings is None else ProxySignIn(settings)
 
 
 def build_interpreter(database: Database, built: Mapping[str, Tracker], settings: Settings) -> Interpreter:

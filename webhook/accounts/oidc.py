@@ -19,11 +19,11 @@ from urllib.parse import quote, urlencode
 import httpx
 from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
-from webhook import clock
+from webhook import clock, settings
 from webhook.client import call, read_json
 from webhook.domain.outcome import Retry
 from webhook.people.oidc_users import OidcUser
-from webhook.settings import Address
+from webhook.settings import Address, Environ
 
 if TYPE_CHECKING:
     from joserfc.jwk import Key, KeySet
@@ -285,6 +285,12 @@ class OpenIDProvider:
             return answer
         code = answer.get("error") if isinstance(answer, dict) else None
         raise OidcError(f"{self.name} refused: {error_code(code) if code else response.status_code}.")
+
+
+def open_provider(environ: Environ, http: httpx.AsyncClient) -> OpenIDProvider | None:
+    """The provider of the settings, or None; raises SettingsError."""
+    given = settings.read_settings(Settings, "oidc_", environ)
+    return None if given is None else OpenIDProvider(given, http)
 
 
 def parse_keys(document: Mapping[str, Any]) -> list[Key]:

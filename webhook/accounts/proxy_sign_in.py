@@ -10,7 +10,9 @@ import re
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
+from webhook import settings
 from webhook.network.proxies import Headers, TrustedProxies, parse_networks
+from webhook.settings import Environ
 
 HEADER_NAME = re.compile(r"[A-Za-z0-9-]{1,64}")
 
@@ -59,3 +61,9 @@ class ProxySignIn:
             return found[0].decode("utf-8").strip() or None
         except UnicodeDecodeError:
             return None
+
+
+def open_reader(environ: Environ) -> ProxySignIn | None:
+    """The reader of the settings, or None; raises SettingsError."""
+    given = settings.read_settings(Settings, "proxy_sign_in_", environ)
+    return None if given is None else ProxySignIn(given)
