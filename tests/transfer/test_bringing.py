@@ -376,6 +376,15 @@ def test_a_film_known_by_its_title_alone_is_known_again(home: Home) -> None:
     assert home.questions() == ["movie:title:untitledreel:"]
 
 
+@pytest.mark.parametrize(
+    ("ids", "asked"), [(Ids(tvtime="u1"), 1), (Ids(plex="5d77"), 1), (Ids(tvtime="u1", imdb="tt1"), 0)]
+)
+def test_a_film_whose_id_only_its_own_service_knows_is_looked_up(home: Home, ids: Ids, asked: int) -> None:
+    counts = home.bring(seen(Movie(title="Untitled Reel", year=1999, ids=ids), EVENING, "tvtime"))
+
+    assert (counts.without_ids, len(home.questions())) == (asked, asked)
+
+
 def test_what_comes_without_an_id_is_asked_about_once_for_a_show(home: Home) -> None:
     parts = [Episode(show="Tidewater", season=1, number=number) for number in (1, 2, 3)]
 

@@ -105,7 +105,7 @@ def test_an_odd_node_costs_that_node(tmp_path: Path, entry: Any, why: str) -> No
 
 
 @given(spoiled(episode("a9")))
-@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_no_node_however_odd_stops_the_import(tmp_path: Path, entry: Any) -> None:
     found = read(plexaccount, tmp_path, {"a.json": json.dumps(answer(NODES[0], entry, NODES[1]))})
 

@@ -136,7 +136,7 @@ def test_anime_has_mapped_numbers_and_a_show_without_numbers_waits(tmp_path: Pat
 
 
 @given(st.sampled_from([SHOW, {**FILM, "reviews": [{"rating": "90"}]}]).flatmap(spoiled))
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_no_entry_however_odd_stops_the_import(tmp_path: Path, entry: Any) -> None:
     found = read(ryot, tmp_path, export(FILM, entry, FILM))
 

@@ -87,7 +87,7 @@ def test_a_row_whose_season_nobody_names_waits_and_says_what_is_missing(tmp_path
 
 
 @given(spoiled(row(5, rating=8)))
-@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_no_row_however_odd_stops_the_import(tmp_path: Path, entry: Any) -> None:
     found = read(serializd, tmp_path, zipped(row(1), entry, row(2), show=SHOW))
 

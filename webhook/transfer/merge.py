@@ -357,11 +357,16 @@ def insert_many(
 # --- items without an id
 
 
+PRIVATE_IDS = frozenset({"plex", "tvtime"})
+"""The ids that only the service knows which gives them."""
+
+
 def has_ids(item: Item) -> bool:
-    """True if the item has an id that a tracker or a lookup knows."""
+    """True if the item has an id that other services or a lookup know."""
     if isinstance(item, Track):
         return True  # music is identified by its names
-    return bool(item.ids) or (isinstance(item, Episode) and bool(item.show_ids))
+    known = item.ids.by_namespace().keys()
+    return not known <= PRIVATE_IDS or (isinstance(item, Episode) and bool(item.show_ids))
 
 
 def ask_about(connection: Connection, items: Iterable[Item], now: datetime) -> int:
