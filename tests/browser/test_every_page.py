@@ -76,7 +76,7 @@ EVERY = (
     "/history/add?kind=episode&picked=1&show=Tidewater&show_ids.tvdb=77", "/history?text=Film", "/history?view=grid", "/history?select=1", "/history?only=not-sent", "/history/numbers", "/history/numbers?year=all", "/history/numbers?with=me",
     "/history/numbers/2026/review", "/library",
     "/library/films", "/library/up-to-date", "/library/watchlist", "/library/watchlist?remove=1", "/library/watchlist/add", "/library/watchlist/add?kind=show&q=tide", "/library/shows/tvdb:77", "/library/films/tmdb:2", "/history/plays/1", "/history/plays/2", "/history/import", "/history/export",
-    "/history/backfill", "/connections", *(f"/connections/{name}" for name in SERVICES),
+    "/history/backfill", "/connections", "/connections/compare", *(f"/connections/{name}" for name in SERVICES),
     "/connections/trakt?then=/start", "/setup", "/people", "/people/me", "/people/bob", "/people/bob/remove",
     "/people/me/apps", "/settings", "/start", "/start?step=server", "/start?step=tracker", "/start?tracker=simkl",
     "/start?tracker=listenbrainz", "/api/docs",

@@ -36,7 +36,7 @@ DEMO_SHOW = f"/library/shows/tvdb:{SHOW_BY_TITLE['Glasshouse Lane'].ids.tvdb}"
 PAGES: Mapping[str, Sequence[str]] = {
     "full": (
         *COMMON, DEMO_SHOW, "/history/plays/1", "/trace/1", "/history/add?kind=episode", "/history?select=1", "/history/import",
-        "/history/export", "/history/backfill", "/history/numbers/2026/review", "/connections/trakt", "/connections/plex", "/setup",
+        "/history/export", "/history/backfill", "/history/numbers/2026/review", "/connections/trakt", "/connections/plex", "/connections/compare", "/setup",
         "/people/Mira", "/people/Theo", "/people/Mira/apps", "/settings", "/api/docs", "/nothing",
     ),
     "empty": (*COMMON, "/start"),

@@ -23,7 +23,7 @@ from webhook.texts import texts
 from webhook.web import actions as changes
 from webhook.web import visible
 from webhook.web.connections import actions as connections
-from webhook.web.connections import catalog, receiver_view, states, testing
+from webhook.web.connections import catalog, comparison, receiver_view, states, testing
 from webhook.web.connections.actions import UnverifiedSettings
 from webhook.web.connections.catalog import KIND_WORDS, NOT_USED, ServiceInfo
 from webhook.web.connections.form_errors import FormError
@@ -36,6 +36,7 @@ from webhook.web.http.page import Endpoint, Makes
 from webhook.web.http.params import whole
 from webhook.web.http.sessions import base
 from webhook.web.setup.pages import read_sources
+from webhook.web.setup.steps import read_accounts
 from webhook.web.visible import Visitor
 
 TONES: Mapping[str, str] = {
@@ -93,6 +94,7 @@ class Connections(Once):
         }
         return [
             Route("/connections", self.page(self.every)),
+            Route("/connections/compare", self.page(self.compare)),
             Route("/connections/{name}", self.page(self.one)),
             *(
                 Route(f"/connections/{{name}}/{form}", endpoint, methods=["POST"])
@@ -118,6 +120,24 @@ class Connections(Once):
             "unreadable": unreadable,
         }
         return self.render(request, "connections.html", known, visitor)
+
+    async def compare(self, request: Request, visitor: Visitor) -> Response:
+        """Show what each tracker costs and keeps, for the choice of where plays should go."""
+        trackers, servers = comparison.split_servers(comparison.list_choices(self.service.trackers))
+        accounts = await self.database.read(
+            lambda connection: read_accounts(connection, self.service, visitor)
+        )
+        known = {
+            "trackers": trackers,
+            "servers": servers,
+            "connected": accounts,
+            "costs": comparison.COST_LABELS,
+            "dates": comparison.DATE_LABELS,
+            "rewatches": comparison.REWATCH_LABELS,
+            "anime": comparison.ANIME_LABELS,
+            "sign_ins": comparison.SIGN_IN_LABELS,
+        }
+        return self.render(request, "compare.html", known, visitor)
 
     async def one(self, request: Request, visitor: Visitor) -> Response:
         return await self.render_service(request, visitor, FormError())

@@ -27,7 +27,7 @@ from webhook.web.people import actions as administration
 from webhook.web.people.models import PersonChange
 from webhook.web.setup import steps
 from webhook.web.setup.pages import Setup, read_sources
-from webhook.web.setup.steps import FREE_TRACKERS, Progress, SetupNote, StepName
+from webhook.web.setup.steps import Progress, SetupNote, StepName
 from webhook.web.visible import Visitor
 
 FORMER_PATHS = ("/wizard", "/wizard/source", "/wizard/source/{source}", "/wizard/tracker", "/wizard/done")
@@ -69,14 +69,15 @@ class Start(Setup, Once):
         def read(connection: Connection) -> dict[str, object]:
             progress = steps.read_progress(connection, self.service, visitor)
             offered = steps.destinations(self.service)
-            chosen = tracker if tracker in offered else None
+            chosen = next((choice.name for choice in offered if choice.name == tracker), None)
             return {
                 "progress": progress,
                 "steps": steps.list_steps(progress, self.steps_to_open(progress, visitor, wanted, chosen)),
                 "person": administration.one_person(connection, visitor, visitor.name or ""),
                 "names": visible.names(connection) if progress.unclaimed else [],
                 "server": self.read_server(connection, visitor, progress, found or []),
-                "offered": [catalog.services()[name] for name in offered],
+                "offered": [catalog.services()[choice.name] for choice in offered],
+                "free": {choice.name for choice in offered if choice.is_free},
                 "one": self.read_service(connection, visitor, chosen) if chosen else None,
             }
 
@@ -86,7 +87,6 @@ class Start(Setup, Once):
             "found": found,
             "can_find": discovery.PROBES.keys(),
             "refused": FormError(),
-            "free": FREE_TRACKERS,
             "can_reopen": self.service.reopen is not None,
             "forced": "&step=tracker" if StepName.TRACKER in wanted else "",
         }

@@ -9,7 +9,7 @@ from typing import NamedTuple, TypedDict
 
 from sqlalchemy import ColumnElement, Connection, delete, insert, select
 
-from webhook import servers, sources, trackers
+from webhook import servers, sources
 from webhook.domain.states import WebhookState
 from webhook.people.people import SETUP_NOTE
 from webhook.queries.people import UnclaimedJson
@@ -17,11 +17,9 @@ from webhook.service import Service
 from webhook.storage.rows import fetch_all
 from webhook.storage.tables import account, identity, note, webhook
 from webhook.web import visible
+from webhook.web.connections.comparison import TrackerChoice, list_choices, split_servers
 from webhook.web.http.arrivals import is_sent
 from webhook.web.visible import Visitor
-
-FREE_TRACKERS = ("mdblist", "simkl", "listenbrainz", "lastfm")
-"""The trackers whose accounts and keys cost nothing; an app at Trakt needs its VIP."""
 
 
 class StepName(StrEnum):
@@ -190,19 +188,16 @@ def read_accounts(connection: Connection, service: Service, visitor: Visitor) ->
     wanted = select(account.c.tracker, account.c.name).where(
         account.c.person_id == visitor.person_id, account.c.parked.is_(None)
     )
-    offered = destinations(service)
+    offered = {choice.name for choice in destinations(service)}
     return {
         row.tracker: row.name for row in fetch_all(connection, wanted, SignedIn) if row.tracker in offered
     }
 
 
-def destinations(service: Service) -> list[str]:
+def destinations(service: Service) -> list[TrackerChoice]:
     """The trackers that one signs in to, those that cost nothing first."""
-    built_in = {name for name, tracker in service.trackers.items() if tracker.sign_in == "none"}
-    return [
-        *FREE_TRACKERS,
-        *(name for name in trackers.modules() if name not in {*FREE_TRACKERS, *built_in, *servers.modules()}),
-    ]
+    choices, _ = split_servers(list_choices(service.trackers))
+    return [choice for choice in choices if choice.sign_in != "none"]
 
 
 def load_choices(connection: Connection, person_id: int | None) -> SetupNote | None:
