@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import subprocess
 import sys
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -36,6 +37,29 @@ def test_the_help_lists_every_command() -> None:
     said = CliRunner().invoke(cli.app, ["--help"]).output
 
     assert [name for name in cli.COMMANDS if f" {name} " not in said] == []
+
+
+def test_each_command_is_in_one_group_of_the_help() -> None:
+    said = CliRunner().invoke(cli.app, ["--help"]).output
+
+    assert sorted(name for names in cli.PANELS.values() for name in names) == sorted(cli.COMMANDS)
+    assert [panel for panel in cli.PANELS if f" {panel} " not in said] == []
+
+
+def test_the_version_is_the_installed_one() -> None:
+    said = CliRunner().invoke(cli.app, ["--version"])
+
+    assert (said.exit_code, said.output) == (0, f"watchmark {version('watchmark')}\n")
+
+
+def test_a_shell_completes_commands_by_their_names_without_loading_them() -> None:
+    typed = {"_WATCHMARK_COMPLETE": "complete_bash", "COMP_WORDS": "watchmark ba", "COMP_CWORD": "1"}
+    loaded = {name for name in sys.modules if name.startswith("webhook.cli.")}
+
+    said = CliRunner().invoke(cli.app, [], env=typed, prog_name="watchmark")
+
+    assert said.output.split() == ["backfill", "backup"]
+    assert {name for name in sys.modules if name.startswith("webhook.cli.")} == loaded
 
 
 def test_a_command_that_is_none_is_said() -> None:

@@ -10,7 +10,7 @@ import importlib
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any
+from typing import Annotated, Any
 
 import typer
 from typer.core import TyperCommand, TyperGroup
@@ -66,6 +66,21 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
 """The file of each command and its line in `watchmark --help`, in the order of that."""
 
 
+PANELS: Mapping[str, tuple[str, ...]] = {
+    "Run": ("serve", "work", "demo", "doctor"),
+    "Connect": (
+        "urls", "connect", "disconnect", "accounts", "people", "household", "apps", "token", "notify",
+    ),
+    "Follow a play": ("trace", "replay", "retry", "unmatched", "match", "held"),
+    "Your history": (
+        "history", "library", "watchlist", "numbers", "import", "export", "backfill", "catch-up", "jobs",
+    ),
+    "Keep it safe": ("backup", "restore", "rekey"),
+}  # fmt: skip
+"""The groups of `watchmark --help`, each with its commands; every command is in one."""
+
+PANEL_OF: Mapping[str, str] = {name: panel for panel, names in PANELS.items() for name in names}
+
 OWN_WAYS = (typer.TyperException, typer.Exit, typer.Abort)
 """Messages of the command library."""
 
@@ -81,12 +96,24 @@ class Commands(TyperGroup):
     def get_command(self, ctx: Any, name: str) -> Any:
         if name not in COMMANDS:
             return None
-        return TyperCommand(name, help=COMMANDS[name][1]) if self.lists else load(name)
+        if self.lists:
+            return TyperCommand(name, help=COMMANDS[name][1], rich_help_panel=PANEL_OF[name])
+        return load(name)
 
     def format_help(self, ctx: Any, formatter: Any) -> None:
+        with self.listing():
+            super().format_help(ctx, formatter)
+
+    def shell_complete(self, ctx: Any, incomplete: str) -> Any:
+        with self.listing():
+            return super().shell_complete(ctx, incomplete)
+
+    @contextmanager
+    def listing(self) -> Iterator[None]:
+        """Give each command by its line alone, so that none of their files is imported."""
         self.lists = True
         try:
-            super().format_help(ctx, formatter)
+            yield
         finally:
             self.lists = False
 
@@ -157,7 +184,6 @@ app = typer.Typer(
     cls=Commands,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
-    add_completion=False,
 )
 
 
@@ -165,8 +191,21 @@ def main() -> None:
     app()
 
 
+def print_version(asked: bool) -> None:
+    if asked:
+        with import_lean():
+            from webhook.client import version
+        typer.echo(f"watchmark {version()}")
+        raise typer.Exit
+
+
 @app.callback()
-def begin() -> None:
+def begin(
+    _version: Annotated[
+        bool,
+        typer.Option("--version", callback=print_version, is_eager=True, help="Show the version and exit."),
+    ] = False,
+) -> None:
     """Record every play that Plex, Jellyfin or Emby reports, and send it to your trackers."""
     with import_lean():
         from webhook import logs
