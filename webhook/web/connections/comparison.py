@@ -94,11 +94,11 @@ class TrackerChoice:
 
 def list_choices(built: Mapping[str, Tracker]) -> list[TrackerChoice]:
     """Every tracker, set up or not; how one signs in may follow from the settings of one that is."""
-    found = [describe(name, module, built.get(name)) for name, module in trackers.modules().items()]
+    found = [describe_tracker(name, module, built.get(name)) for name, module in trackers.modules().items()]
     return sorted(found, key=lambda choice: choice.rank)
 
 
-def describe(name: str, module: ModuleType, built: Tracker | None) -> TrackerChoice:
+def describe_tracker(name: str, module: ModuleType, built: Tracker | None) -> TrackerChoice:
     declared = find_class(module)
     return TrackerChoice(
         name=name,
