@@ -20,7 +20,7 @@ from webhook.trackers._json import as_text, as_time, parse_object
 from webhook.trackers._listings import ListedHistory, existing_play, is_play_of
 from webhook.trackers._refusals import unsettled_retry
 from webhook.trackers._sign_in import PastedToken
-from webhook.trackers._viewings import is_fitting, noon, viewing_date
+from webhook.trackers._viewings import is_fitting, is_undated, noon, viewing_date
 
 UNDATED = "undated"
 """The handle of a play without a date whose id is not known yet."""
@@ -36,7 +36,7 @@ TMDB_TRIES = 3
 class DatedPlays(ListedHistory, PastedToken):
     """Looks for a play before it adds it, and again afterwards for its id, by which it is taken back.
 
-    A subclass has `plays`, `list_item`, `add_play` and `remove_play`, and says by `wrong_address` what a 404 means
+    A subclass has `plays`, `add_play` and `remove_play`, `list_item` where the service can be asked for one item, and says by `wrong_address` what a 404 means
     that is none of the service's.
     """
 
@@ -45,8 +45,12 @@ class DatedPlays(ListedHistory, PastedToken):
     actions: ClassVar[Mapping[Action, str]] = {Action.WATCHED: "mark", Action.UNWATCHED: "unmark"}
 
     async def list_item(self, delivery: Delivery, access: Access, *, fresh: bool) -> Sequence[WatchedItem]:
-        """The plays that can be of this viewing, by item and time; those of a while ago unless `fresh`."""
-        raise NotImplementedError
+        """The plays that can be of this viewing, by item and time; those of a while ago unless `fresh`.
+
+        Out of the listed history, unless the service can be asked for one item.
+        """
+        listing = await self.list_since([delivery], access, fresh=fresh)
+        return listing.undated if is_undated(delivery) else listing.plays
 
     async def add_play(self, delivery: Delivery, access: Access) -> str:
         """Put the play into the history; returns what the service answered."""
@@ -55,6 +59,7 @@ class DatedPlays(ListedHistory, PastedToken):
     async def mark(self, delivery: Delivery, access: Access) -> Done:
         if not self.undated:
             require_date(delivery, self.label)
+        self.require_ids(delivery)
         fresh = delivery.unsure or not delivery.late
         if (
             play := nearest_viewing(delivery, await self.list_item(delivery, access, fresh=fresh))
@@ -78,6 +83,13 @@ class DatedPlays(ListedHistory, PastedToken):
         told = replace(delivery, at=at or delivery.at, dated=dated)
         one = find_exact(told, await self.list_item(told, access, fresh=True))
         return None if one is None else one.remote_id
+
+    def require_ids(self, delivery: Delivery) -> None:
+        """Raise before anything is asked where this item cannot be sent."""
+        if isinstance(delivery.item, Episode):
+            self.require_place(delivery)
+        else:
+            self.require_film(delivery)
 
     def require_place(self, delivery: Delivery) -> tuple[int, int, int]:
         """TMDB's id of an episode's show, its season and number."""
