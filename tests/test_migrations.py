@@ -2,28 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
 
-import orjson
 import pytest
 from alembic import command
-from sqlalchemy import Boolean, Column, Connection, Float, Integer, MetaData, Table, insert, select
-from sqlalchemy.types import LargeBinary
+from sqlalchemy import Connection, insert, select
 
 from tests.conftest import driver, made_database
+from tests.filled import RECENT, ROWS, fill, read, tables_of
 from webhook.storage import db, migrate
 from webhook.storage.rows import fetch_all
 from webhook.storage.tables import metadata, row_class_of
-from webhook.storage.types import JsonText, Utc
-
-ROWS = 3
-RECENT = 1_790_000_000_000
-"""Milliseconds of a moment in 2026."""
 
 REVISIONS = migrate.revisions()
-Contents = dict[str, list[tuple[Any, ...]]]
 
 
 @pytest.fixture(params=["sqlite", "postgres"], scope="module")
@@ -57,49 +49,6 @@ def undone(connection: Connection) -> Iterator[None]:
 
 def upgrade(connection: Connection, revision: str) -> None:
     command.upgrade(migrate.alembic_config(connection), revision)
-
-
-def tables_of(connection: Connection) -> list[Table]:
-    """The tables as this revision has them, those that others refer to first."""
-    found = MetaData()
-    found.reflect(connection)
-    return [table for table in found.sorted_tables if table.name != "alembic_version"]
-
-
-def fill(connection: Connection, tables: Sequence[Table]) -> None:
-    """Put rows into every table, each column of which has a value; rows of the same number belong together."""
-    for table in tables:
-        rows = [
-            {column.name: value_of(column, number) for column in table.columns}
-            for number in range(1, ROWS + 1)
-        ]
-        connection.execute(insert(table), rows)
-
-
-def value_of(column: Column[Any], number: int) -> Any:
-    """A value of the kind that the program keeps in this column."""
-    known = metadata.tables[column.table.name].columns.get(column.name)
-    kind = column.type if known is None else known.type
-    if isinstance(kind, Utc):
-        return RECENT + number
-    if isinstance(kind, JsonText):
-        return orjson.dumps({"title": f"Film {number} ü"}).decode()
-    if isinstance(kind, Boolean):
-        return number % 2 == 0
-    if isinstance(kind, LargeBinary):
-        return bytes([number, 0, 255])
-    if isinstance(kind, Float):
-        return number + 0.5
-    if isinstance(column.type, Integer):
-        return number
-    return f"{column.name} ü {number}"[: getattr(column.type, "length", None)]
-
-
-def read(connection: Connection, tables: Sequence[Table]) -> Contents:
-    """The rows of these tables, in the columns that these know."""
-    return {
-        table.name: sorted(map(tuple, connection.execute(select(table)).all()), key=str) for table in tables
-    }
 
 
 @pytest.mark.parametrize("revision", REVISIONS)

@@ -52,6 +52,10 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "doctor": ("doctor", "Check everything and say how to fix what is wrong."),
     "backup": ("backup", "Back up the database, whether the service is running or not."),
     "restore": ("backup", "Restore a backup, or what you watched on a media server."),
+    "move-database": (
+        "move_database",
+        "Move everything to an empty database: from SQLite to PostgreSQL, or back.",
+    ),
     "rekey": ("backup", "Encrypt all sign-ins, tokens and settings with a new key."),
     "notify": ("notifications", "Show where notifications are sent."),
     "token": ("tokens", "Manage tokens for webhooks, scripts and apps."),

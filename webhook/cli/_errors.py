@@ -20,6 +20,7 @@ from webhook.domain.outcome import Undelivered
 from webhook.history.edits import NoEdit
 from webhook.identity import matches
 from webhook.maintenance import backup
+from webhook.maintenance.move_database import MoveError
 from webhook.people import passwords, people
 from webhook.settings import SettingsError
 from webhook.storage import migrate
@@ -41,6 +42,7 @@ USER_ERRORS = (
     Undelivered,
     DatabaseError,
     backup.BackupError,
+    MoveError,
     Failed,
     matches.NoMatch,
     passwords.InvalidPassword,
