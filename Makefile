@@ -11,7 +11,7 @@ export PYTHONDONTWRITEBYTECODE :=
 # Two more than there are cores: much of a test's time is waiting for a process, a page or a clock.
 WORKERS := $(shell expr $$(nproc 2>/dev/null || echo 2) + 2)
 
-.PHONY: setup run demo screenshots screenshots-accept texts test test-fast soak image-test check bench lock clean
+.PHONY: setup run demo screenshots screenshots-accept contract-accept texts test test-fast soak image-test check bench lock clean
 
 setup: .venv/.dev  ## everything the other targets need, then stop
 
@@ -26,6 +26,9 @@ screenshots: setup
 
 screenshots-accept: setup  ## keep what the pages look like now, after looking at what differs
 	ACCEPT_LOOKS=1 $(BIN)/pytest -q -n 0 tests/browser/test_looks.py
+
+contract-accept: setup  ## write the public contract anew, where a change of it is meant
+	ACCEPT_CONTRACT=1 $(BIN)/pytest -q -n 0 tests/test_public_contract.py
 
 texts: setup  ## collects the texts of pages and brings the catalogues up to date
 	$(BIN)/python -m tests.locale.update
