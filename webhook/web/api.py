@@ -11,11 +11,13 @@ from webhook.web.history import api as history
 from webhook.web.history import api_films, api_moves, api_watchlist
 from webhook.web.http.operations import Operation
 from webhook.web.needs_you import api as needs_you
+from webhook.web.now import api as now
 from webhook.web.people import api as people
 from webhook.web.settings import api as settings
 from webhook.web.transfer import api as transfer
 
 OPERATIONS: tuple[Operation[Any, Any], ...] = (
+    *now.OPERATIONS,
     *api_webhooks.OPERATIONS,
     *api_deliveries.OPERATIONS,
     *needs_you.OPERATIONS,

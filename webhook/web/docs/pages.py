@@ -52,7 +52,7 @@ GROUPS = {
     "VideoScrobbler apps": ("apps", "privacy"),
     "Connections": ("connections", "accounts", "sign-ins"),
     "Set-up": ("urls", "templates"),
-    "The service": ("settings", "tokens", "backup", "openapi"),
+    "The service": ("summary", "settings", "tokens", "backup", "openapi"),
 }
 """The groups with the first words of their paths; an operation with another word is a group of its own."""
 
