@@ -71,7 +71,13 @@ def time_of(path: Path) -> datetime:
 
 def seconds_until_due(folder: Path, every: timedelta, now: datetime) -> float:
     """Seconds until the next dated backup is due; 0 where there is none, or the newest is from the future."""
-    newest = next(iter(dated_backups(folder)), None)
-    if newest is None or time_of(newest) > now:
+    newest = newest_time(folder)
+    if newest is None or newest > now:
         return 0.0
-    return max((time_of(newest) + every - now).total_seconds(), 0.0)
+    return max((newest + every - now).total_seconds(), 0.0)
+
+
+def newest_time(folder: Path) -> datetime | None:
+    """The moment of the newest dated backup, where there is one."""
+    newest = next(iter(dated_backups(folder)), None)
+    return None if newest is None else time_of(newest)

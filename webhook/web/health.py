@@ -21,6 +21,7 @@ from starlette.routing import BaseRoute, Route
 from webhook import clock
 from webhook.domain.states import OPEN_STATES, DeliveryState
 from webhook.maintenance import backup
+from webhook.maintenance.backup_folder import newest_time
 from webhook.people.scopes import Scope
 from webhook.queues.listening import LineState, LineStatus, line_statuses
 from webhook.settings import SettingsError
@@ -249,11 +250,13 @@ class Metrics:
             ("watchmark_delivered", "Deliveries settled since the start", dispatcher.health.delivered),
             ("watchmark_stored", "Webhooks stored since the start", self.service.receiver.stored),
         )
+        made = [(made.timestamp(),)] if (made := newest_time(self.service.settings.backup_folder)) else []
         lag = self.service.loop_lag
         late = "The longest that the event loop came back late, within the last minute"
         held_up = "The longest that this process itself held up its event loop, since the start"
         return [
             *(CounterMetricFamily(name, text, value=value) for name, text, value in counters),
+            gauge("last_backup_timestamp_seconds", "When the newest scheduled backup was made", [], made),
             gauge("loop_lag_seconds", late, [], [(lag.worst(),)]),
             gauge("loop_held_up_seconds", held_up, [], [(lag.held_up,)]),
         ]
