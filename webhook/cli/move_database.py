@@ -72,8 +72,8 @@ def show_counts(counts: Sequence[TableCount], source: str, target: str, as_json:
         False,
         None,
         f"{rows} rows in {len(counts)} tables were moved to {after}.",
-        f"Set DATABASE_URL to it, with its password, and start Watchmark. {before} is as it was: keep it until you have",
-        "looked around, then delete it. Keep secret.key (or SECRET_KEY): it is needed as before.",
+        "Set DATABASE_URL to it (with the password, where it has one) and start Watchmark. The key is the same as before.",
+        f"{before} is as it was: keep it until you have looked around, then delete it.",
     )
 
 
