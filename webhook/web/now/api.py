@@ -48,7 +48,7 @@ async def get_summary(call: Call[None, None]) -> Summary:
 def summarize(connection: Connection, visitor: Visitor, now: datetime, silence_days: int) -> Summary:
     counts = visible.counts(connection, visitor)
     playing = visible.current_plays(connection, visitor)
-    newest = newest_watched(connection, visitor)
+    newest = find_last_play(connection, visitor)
     zone = zone_of(None) if visitor.person_id is None else zone_for(connection, visitor.person_id)
     return {
         "needs_you": needs.count(connection, visitor, now, silence_days),
@@ -56,9 +56,9 @@ def summarize(connection: Connection, visitor: Visitor, now: datetime, silence_d
         "failed": sum(counts.get(state, 0) for state in NEEDS_PERSON),
         "playing": len(playing),
         "now_playing": ", ".join(item_name(one, one["artist"]) for one in playing) or None,
-        "watched_today": count_watched(connection, visitor, midnight(now, zone)),
-        "watched_7_days": count_watched(connection, visitor, now - timedelta(days=7)),
-        "watched_30_days": count_watched(connection, visitor, now - timedelta(days=30)),
+        "watched_today": count_plays(connection, visitor, midnight(now, zone)),
+        "watched_7_days": count_plays(connection, visitor, now - timedelta(days=7)),
+        "watched_30_days": count_plays(connection, visitor, now - timedelta(days=30)),
         "last_watched": None if newest is None else name_play(newest, now),
         "last_watched_at": None if newest is None else clock.stamp(newest.watched_at),
         "last_webhook_at": visible.last_webhook(connection, visitor),
@@ -76,24 +76,24 @@ def person_ids(connection: Connection, visitor: Visitor) -> list[int]:
     return list(connection.execute(select(person.c.id)).scalars())
 
 
-def counts_as_watched() -> tuple[ColumnElement[bool], ...]:
+def is_watched() -> tuple[ColumnElement[bool], ...]:
     return (play.c.watched_at.is_not(None), play.c.unwatched_at.is_(None), play.c.removed_at.is_(None))
 
 
-def count_watched(connection: Connection, visitor: Visitor, since: datetime) -> int:
+def count_plays(connection: Connection, visitor: Visitor, since: datetime) -> int:
     wanted = select(func.count()).where(
         play.c.person_id.in_(person_ids(connection, visitor)),
         play.c.watched_at >= since,
-        *counts_as_watched(),
+        *is_watched(),
     )
     return connection.execute(wanted).scalar_one()
 
 
-def newest_watched(connection: Connection, visitor: Visitor) -> PlayRow | None:
+def find_last_play(connection: Connection, visitor: Visitor) -> PlayRow | None:
     """The play that was watched last, found by each person's index."""
     found: list[PlayRow] = []
     for person_id in person_ids(connection, visitor):
-        wanted = select(play).where(play.c.person_id == person_id, *counts_as_watched())
+        wanted = select(play).where(play.c.person_id == person_id, *is_watched())
         found += fetch_all(connection, wanted.order_by(play.c.watched_at.desc()).limit(1), PlayRow)
     return max(found, key=lambda row: row.watched_at or clock.now(), default=None)
 
