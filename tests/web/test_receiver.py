@@ -22,6 +22,7 @@ from webhook.storage.tables import account
 PAGE = "/connections/webhook_out"
 TEMPLATE = '{"what": "{{title}}", "when": "{{date}}"}'
 SECRET = "a-very-secret-key"
+SIGNING_SECRET = "whsec_" + "c2VjcmV0" * 4
 MINE = select(account.c.id, account.c.tokens).where(account.c.tracker == "webhook_out")
 commands = home_of_commands
 
@@ -54,17 +55,20 @@ def stored(home: Household) -> dict[str, Any]:
 def test_an_address_is_saved_and_a_test_is_sent(home: Household, receiver: Server, address: str) -> None:
     browser = home.browser()
 
-    answer = save(browser, address=address, receiver_user="anna", headers=f"X-Key: {SECRET}")
+    fields = {"headers": f"X-Key: {SECRET}", "signing_secret": SIGNING_SECRET}
+    answer = save(browser, address=address, receiver_user="anna", **fields)
 
     assert answer.headers["location"] == f"{PAGE}?said=connected"
     (call,) = receiver.fake.made("POST /webhook/jellyfin")
     assert (call.status, call.headers["x-key"]) == (200, SECRET)
+    assert call.headers["webhook-signature"].startswith("v1,")
     assert call.body["Item"]["Name"] == "Watchmark test"
     page = read(browser)
     assert "Working as anna at 127.0.0.1" in page
     assert "Send a test" in page
     assert address.rpartition("/")[2] not in page
     assert SECRET not in page
+    assert SIGNING_SECRET not in page
 
 
 def test_send_a_test_sends_it_again(home: Household, receiver: Server, address: str) -> None:

@@ -73,7 +73,7 @@ def connect(
             metavar="FILE",
             exists=True,
             dir_okay=False,
-            help="JSON with a receiver's address, shape, headers, template, late and receiver_user.",
+            help="JSON with a receiver's address, shape, headers, template, late, receiver_user and signing_secret.",
         ),
     ] = None,
     as_json: Json = False,

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
+import hmac
 import json
+import time
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -30,6 +34,7 @@ TOLD = replace(MARK, duration_ms=7_500_000)
 START = replace(TOLD, action=Action.START, mark=False, progress=40.0)
 STOP = replace(START, action=Action.STOP, progress=96.0)
 EPISODE = replace(WATCHED, duration_ms=2_820_000, item=replace(PILOT, ids=Ids(tvdb=349232, tmdb=62085)))
+SIGNING_SECRET = "whsec_" + base64.b64encode(b"a key of twenty-four byt").decode()
 RECEIVED = datetime(2026, 11, 22, 20, 16, tzinfo=UTC)
 
 
@@ -334,6 +339,8 @@ def test_a_template_that_gives_no_json_is_refused_with_its_line(template: str, s
         ({"headers": "X: caf\u00e9"}, "must be plain text"),
         ({"headers": "\n".join(f"X-{n}: 1" for n in range(21))}, "more than 20 headers"),
         ({"receiver_user": "x" * 201}, "at most 200"),
+        ({"signing_secret": "whsec_not base64"}, "not whsec_ followed by base64"),
+        ({"signing_secret": "whsec_c2hvcnQ="}, "holds 5 bytes, and 24 to 64 are wanted"),
     ],
 )
 def test_what_cannot_be_a_receiver_is_refused(wrong: dict[str, str], says: str) -> None:
@@ -349,16 +356,43 @@ def test_a_refused_header_is_not_repeated() -> None:
 
 
 def test_a_secret_that_is_left_empty_stays_and_goes_to_no_other_machine() -> None:
-    stored = tokens(headers="X-Key: very-secret")
+    stored = tokens(headers="X-Key: very-secret", signing_secret=SIGNING_SECRET)
 
     same = make_receiver({"address": "", "headers": ""}, stored)
     moved = make_receiver({"address": "http://tracker.test:8000/other"}, stored)
-    removed = make_receiver({"remove_headers": "on"}, stored)
+    removed = make_receiver({"remove_headers": "on", "remove_secret": "on"}, stored)
     elsewhere = make_receiver({"address": "http://elsewhere.test/"}, stored)
 
     assert (same["url"], same["headers"]) == (URL, {"X-Key": "very-secret"})
     assert moved["headers"] == {"X-Key": "very-secret"}
     assert removed["headers"] == elsewhere["headers"] == {}
+    assert same["secret"] == moved["secret"] == SIGNING_SECRET
+    assert removed["secret"] == elsewhere["secret"] == ""
+
+
+def test_a_receiver_with_a_signing_secret_gets_each_webhook_signed_and_may_check_it() -> None:
+    """Checked as the specification has it: the HMAC of id, time and the bytes that arrived."""
+    at = wire({"POST /webhook": answer(200)}, signing_secret=SIGNING_SECRET)
+
+    at.send(WATCHED)
+    at.send(replace(WATCHED, attempts=1))
+
+    ids = {request.headers["webhook-id"] for request in at.sent}
+    assert ids == {f"delivery_{WATCHED.id}"}
+    for request in at.sent:
+        seconds, signature = (request.headers[f"webhook-{name}"] for name in ("timestamp", "signature"))
+        signed = f"delivery_{WATCHED.id}.{seconds}.".encode() + request.content
+        key = base64.b64decode(SIGNING_SECRET.removeprefix("whsec_"))
+        assert signature == "v1," + base64.b64encode(hmac.digest(key, signed, hashlib.sha256)).decode()
+        assert abs(int(seconds) - time.time()) < 300
+
+
+def test_a_receiver_without_a_signing_secret_gets_no_signature() -> None:
+    at = wire({"POST /webhook": answer(200)})
+
+    at.send(WATCHED)
+
+    assert not [name for name in at.sent[0].headers if name.startswith("webhook-")]
 
 
 def test_a_test_is_a_film_that_nobody_watched_and_no_receiver_can_find() -> None:

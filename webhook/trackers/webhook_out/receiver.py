@@ -16,6 +16,7 @@ from webhook.texts import texts
 from webhook.trackers import Delivery, SignInFailed, Tokens
 from webhook.trackers.webhook_out.sample import SAMPLE
 from webhook.trackers.webhook_out.shapes import DATED, DATES, SHAPES, VALUES, template_values
+from webhook.trackers.webhook_out.signature import read_secret
 from webhook.trackers.webhook_out.template import TemplateError, fill_in, names_in, parse_template
 
 OWN = "template"
@@ -56,6 +57,8 @@ class Receiver:
     template: str
     late: str
     user: str | None
+    secret: str = ""
+    """Signs each webhook, where there is one."""
 
     @property
     def host(self) -> str:
@@ -98,6 +101,7 @@ def read_receiver(tokens: Tokens) -> Receiver:
         template=tokens["template"],
         late=tokens["late"],
         user=tokens["user"] or None,
+        secret=tokens.get("secret", ""),
     )
 
 
@@ -120,16 +124,37 @@ def make_receiver(given: Mapping[str, str], stored: Tokens) -> Tokens:
         "template": read_template(template) if shape == OWN else "",
         "late": late,
         "user": user,
+        "secret": read_signing_secret(given.get("signing_secret", "").strip())
+        or secret_to_keep(given, stored, url),
     }
 
 
 def headers_to_keep(given: Mapping[str, str], stored: Tokens, url: str) -> Mapping[str, str]:
     """The headers that are stored, unless they are removed; another machine never gets them."""
-    if "remove_headers" in given or not stored:
+    if "remove_headers" in given or not is_same_machine(stored, url):
         return {}
-    same = httpx.URL(stored["url"]).netloc == httpx.URL(url).netloc
     headers: Mapping[str, str] = stored["headers"]
-    return headers if same else {}
+    return headers
+
+
+def secret_to_keep(given: Mapping[str, str], stored: Tokens, url: str) -> str:
+    """The signing secret that is stored, unless it is removed or the receiver is another."""
+    if "remove_secret" in given or not is_same_machine(stored, url):
+        return ""
+    return str(stored.get("secret", ""))
+
+
+def is_same_machine(stored: Tokens, url: str) -> bool:
+    return bool(stored) and httpx.URL(stored["url"]).netloc == httpx.URL(url).netloc
+
+
+def read_signing_secret(given: str) -> str:
+    if given:
+        try:
+            read_secret(given)
+        except ValueError as error:
+            raise SignInFailed(str(error)) from error
+    return given
 
 
 def read_address(given: str) -> str:

@@ -16,10 +16,12 @@ import re
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import httpx
+import orjson
 
+from webhook import clock
 from webhook.client import call, excerpt
 from webhook.domain.event import Action, Kind
 from webhook.domain.outcome import Dead, Done, Park, Retry, Skip, Undelivered, Unmatched
@@ -31,6 +33,7 @@ from webhook.trackers._refusals import park_as
 from webhook.trackers.webhook_out.receiver import Receiver, conceal, make_receiver, read_receiver
 from webhook.trackers.webhook_out.sample import TEST
 from webhook.trackers.webhook_out.shapes import NEED_IDS, has_usable_id
+from webhook.trackers.webhook_out.signature import sign
 
 LABEL = "Outgoing webhook"
 PURPOSE = "Tells another receiver, such as Yamtrack, Ryot, Movary or another Watchmark, what you watch as you watch it."
@@ -103,8 +106,8 @@ class WebhookOut(BaseTracker):
         return Done(answer=f"sent; it answered {response.status_code}")
 
     async def submit(self, receiver: Receiver, delivery: Delivery) -> httpx.Response:
-        headers = {**self.headers({}), **receiver.headers}
         body = receiver.body(delivery)
+        headers = {**self.headers({}), **receiver.headers, **signature(receiver, delivery, body)}
         return await call(
             self.http, LABEL, "POST", receiver.url, headers=headers, json=body, public_url=receiver.public_url
         )
@@ -132,6 +135,13 @@ class WebhookOut(BaseTracker):
         receiver = read_receiver(access.tokens)
         await self.post(receiver, replace(TEST, at=datetime.now(UTC)))
         return receiver.name
+
+
+def signature(receiver: Receiver, delivery: Delivery, body: Any) -> dict[str, str]:
+    """The headers that sign the body as it is sent; none where the receiver has no signing secret."""
+    if not receiver.secret:
+        return {}
+    return sign(receiver.secret, f"delivery_{delivery.id}", clock.now(), orjson.dumps(body))
 
 
 def hold(delivery: Delivery) -> Undelivered:

@@ -181,6 +181,9 @@ class SignInRequest(Body):
         None, description="The late plays that a receiver gets."
     )
     receiver_user: GivenText | None = Field(None, description="The user name that a receiver gets.")
+    signing_secret: GivenText | None = Field(
+        None, description="Signs what a receiver gets, after Standard Webhooks; the stored one if omitted."
+    )
 
     def texts(self) -> Mapping[str, str]:
         return self.model_dump(exclude_none=True)

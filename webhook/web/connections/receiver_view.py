@@ -44,8 +44,9 @@ async def describe_receiver(
         "names": VALUES,
         "host": read_receiver(stored).host if stored else None,
         "has_headers": bool(stored.get("headers")),
+        "has_secret": bool(stored.get("secret")),
         "current": current,
-        "secret": {name: typed.get(name, "") for name in ("address", "headers")},
+        "secret": {name: typed.get(name, "") for name in ("address", "headers", "signing_secret")},
         "preview": preview_of(current),
         "is_asked": "preview" in typed,
     }
@@ -71,6 +72,6 @@ def preview_of(current: Mapping[str, str]) -> str | None:
 def check_preview(typed: Mapping[str, str]) -> None:
     """Raise Problem with the line at fault where the form has no body to show."""
     try:
-        make_receiver({**typed, "address": NOWHERE, "headers": ""}, {})
+        make_receiver({**typed, "address": NOWHERE, "headers": "", "signing_secret": ""}, {})
     except SignInFailed as error:
         raise Problem(422, sentence(str(error))) from error
