@@ -62,7 +62,8 @@ def test_a_file_is_known_by_its_content(tmp_path: Path, name: str) -> None:
     kinds, files = FILES[name]
     path = written(tmp_path, files)
 
-    assert [kind for kind in imports.modules() if import_feeds.reads(kind, path)] == kinds.split()
+    own = [kind for kind in imports.modules() if kind != "csv"]  # which reads whatever has familiar columns
+    assert [kind for kind in own if import_feeds.reads(kind, path)] == kinds.split()
 
 
 LONGER: dict[str, tuple[Files, Files, int]] = {

@@ -8,10 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.transfer._reading import bad, library, plays, read, viewings
+from tests.transfer._reading import bad, library, loose, plays, read, viewings
 from webhook.domain.event import Episode, Ids, Movie, Show
 from webhook.domain.play import Dated
 from webhook.transfer.imports import myanimelist
+from webhook.transfer.imports._archive import open_bundle
 from webhook.transfer.records import ARCHIVED, FOLLOWING, STOPPED, Kept, Relation, Unusable
 
 DEFAULTS = {
@@ -94,6 +95,17 @@ def test_what_was_watched_again_are_more_plays_without_a_date(tmp_path: Path) ->
     assert [one.play.dated for one in later[3:]] == [Dated.TICKED] * 5
     assert len({(one.play.item, one.play.watched_at) for one in later}) == 8
     assert [one.foreign_key for one in later[:3]] == [one.foreign_key for one in first]
+
+
+def test_the_owner_may_leave_out_what_has_no_date(tmp_path: Path) -> None:
+    path = loose(tmp_path, exported(anime(my_times_watched="1")))
+
+    with open_bundle(path, options={"totals": "dated"}) as bundle:
+        [question], found = myanimelist.questions(bundle), list(myanimelist.read(bundle))
+
+    assert (question.answer, question.accepts("all"), question.accepts("some")) == ("dated", True, False)
+    assert [play.watched_at for play in plays(found)] == [noon(3, 1), noon(3, 20)]
+    assert len(library(found)) == 2
 
 
 def test_a_date_that_is_set_later_is_of_the_same_play(tmp_path: Path) -> None:

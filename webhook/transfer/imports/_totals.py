@@ -1,7 +1,7 @@
 """Plays of what is only counted: so many episodes of an entry, watched so often, with at most two days.
 
 The episodes 1 to the number watched become plays. The first has the day it was begun, the last the day it was
-finished if it was; nobody knows when the others were watched, and they say so. Anime is numbered as AniDB does, one
+finished if it was; nobody knows when the others were watched, and they say so, or are left out if the owner wants it. Anime is numbered as AniDB does, one
 entry a season, so that its numbers are `mapped` ones, which are told to no tracker as they are.
 """
 
@@ -11,15 +11,41 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from webhook.domain.event import Episode, Movie, Show
+from webhook.domain.play import Dated
+from webhook.texts import texts
 from webhook.transfer.imports._fields import UNDATED, Date, Wrong, title_key
 from webhook.transfer.imports._repeats import Repeats
-from webhook.transfer.records import ARCHIVED, FOLLOWING, STOPPED, Entry, Kept, Relation, Viewing
+from webhook.transfer.records import (
+    ARCHIVED,
+    FOLLOWING,
+    STOPPED,
+    Entry,
+    Kept,
+    Options,
+    Question,
+    Relation,
+    Viewing,
+)
+
+TOTALS, ALL_PLAYS, DATED_ONLY = "totals", "all", "dated"
+ASKED = texts({TOTALS: "What becomes of the episodes that the list only counts"})
+CHOICES = texts(
+    (
+        (ALL_PLAYS, "A play without a date for each"),
+        (DATED_ONLY, "Nothing; only the first and the last are imported, if they have a day"),
+    )
+)
 
 MAX_PLAYS = 20_000
 """The most plays of one entry: no series has more episodes, and nobody has seen the longest ones so often."""
 
 COMPLETED, PLANNED = "completed", "planned"
 FOLLOW_STATES = {"watching": FOLLOWING, COMPLETED: FOLLOWING, "onhold": ARCHIVED, "dropped": STOPPED}
+
+
+def totals_question(options: Options) -> Question:
+    """What becomes of the plays whose date nobody knows."""
+    return Question(name=TOTALS, text=ASKED[TOTALS], answer=options.get(TOTALS, ALL_PLAYS), choices=CHOICES)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -35,11 +61,13 @@ class Totals:
     finished: Date = UNDATED
     rating: float | None = None
 
-    def entries(self, repeats: Repeats) -> Iterator[Entry]:
+    def entries(self, repeats: Repeats, options: Options | None = None) -> Iterator[Entry]:
         """Its plays, oldest first, its rating, and what it is in the library."""
         if self.watched * (1 + self.again) + self.in_again > MAX_PLAYS:
             raise Wrong(f"it counts more than {MAX_PLAYS:,} plays of one title")
-        yield from self.viewings(repeats)
+        dated_only = (options or {}).get(TOTALS) == DATED_ONLY
+        plays = self.viewings(repeats)
+        yield from (one for one in plays if not dated_only or one.play.dated is not Dated.TICKED)
         if self.rating is not None:
             yield Kept(relation=Relation.RATING, item=self.item, value=self.rating)
         if self.status == PLANNED:

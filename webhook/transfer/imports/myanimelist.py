@@ -24,8 +24,8 @@ from webhook.domain.event import Ids, Movie, Show
 from webhook.transfer.imports._archive import Bundle
 from webhook.transfer.imports._fields import Wrong, date, number, rating, text
 from webhook.transfer.imports._repeats import Repeats
-from webhook.transfer.imports._totals import COMPLETED, PLANNED, Totals
-from webhook.transfer.records import Bad, Entry, Unusable
+from webhook.transfer.imports._totals import COMPLETED, PLANNED, Totals, totals_question
+from webhook.transfer.records import Bad, Entry, Options, Question, Unusable
 
 LABEL = "MyAnimeList"
 
@@ -45,12 +45,7 @@ STATUSES = {
 
 def read(bundle: Bundle) -> Iterator[Entry]:
     """The entries of the list, in its order."""
-    files = [name for name in bundle.names if b"<myanimelist" in bundle.head(name)]
-    if not files:
-        raise Unusable(
-            f"{bundle.path} is no list of anime: it would be XML with an element “myanimelist”. "
-            "Import the .xml.gz as MyAnimeList gave it, or its .xml."
-        )
+    files = find_lists(bundle)
     bundle.plan(files)
     repeats = Repeats("myanimelist")
     for name in files:
@@ -58,12 +53,32 @@ def read(bundle: Bundle) -> Iterator[Entry]:
             if isinstance(element, Bad):
                 yield element
             else:
-                yield from anime_entries(element, name, f"entry {count}: ", repeats)
+                where = f"entry {count}: "
+                yield from anime_entries(element, name, where, repeats, bundle.options)
 
 
-def anime_entries(element: Mapping[str, str], name: str, where: str, repeats: Repeats) -> Iterator[Entry]:
+def questions(bundle: Bundle) -> list[Question]:
+    """What becomes of the plays without a date; raises Unusable."""
+    find_lists(bundle)
+    return [totals_question(bundle.options)]
+
+
+def find_lists(bundle: Bundle) -> list[str]:
+    """The files that are lists of anime; raises Unusable if there is none."""
+    files = [name for name in bundle.names if b"<myanimelist" in bundle.head(name)]
+    if not files:
+        raise Unusable(
+            f"{bundle.path} is no list of anime: it would be XML with an element “myanimelist”. "
+            "Import the .xml.gz as MyAnimeList gave it, or its .xml."
+        )
+    return files
+
+
+def anime_entries(
+    element: Mapping[str, str], name: str, where: str, repeats: Repeats, options: Options
+) -> Iterator[Entry]:
     try:
-        yield from totals(element).entries(repeats)
+        yield from totals(element).entries(repeats, options)
     except Wrong as wrong:
         yield wrong.bad(name, None, where)
 
