@@ -14,7 +14,7 @@ from webhook.domain.outcome import Dead, Done, Retry, Skip, Undelivered
 from webhook.domain.play import Dated
 from webhook.domain.retry import UNSURE_PAUSE, decide, retry_after, word
 from webhook.trackers import Access, Delivery, SignIn, Tokens
-from webhook.trackers._facts import Facts
+from webhook.trackers._facts import UNDECLARED, Facts
 from webhook.trackers._json import JsonObject, expect_object
 from webhook.trackers._pacing import RateLimit
 from webhook.trackers._refusals import DEFAULT_RULES, Refusal, Rule, refuse_content
@@ -43,7 +43,7 @@ class BaseTracker:
 
     name: str
     label: str
-    facts: Facts
+    facts: Facts = UNDECLARED
     sign_in: SignIn = "device"
     kinds: frozenset[Kind]
     actions: ClassVar[Mapping[Action, str]]

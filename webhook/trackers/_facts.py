@@ -62,6 +62,9 @@ class Facts:
     note: str = ""
 
 
+UNDECLARED = Facts(None, None, None, None)
+
+
 def find_class(module: ModuleType) -> type[Tracker]:
     """The class of the tracker that a module's `build` returns."""
     built: type[Tracker] = get_type_hints(module.build)["return"]

@@ -8,21 +8,21 @@ import pytest
 
 from webhook.domain.event import Kind
 from webhook.trackers import modules
-from webhook.trackers._facts import Anime, Facts, Rewatches, find_class
+from webhook.trackers._facts import UNDECLARED, Anime, Facts, Rewatches, find_class
 
 pytestmark = pytest.mark.unit
 
 NAMES = [*modules()]
-UNDECLARED = (
+HOW_TO = (
     "webhook/trackers/{name} declares no facts: give its class `facts = Facts(…)` of webhook/trackers/_facts.py, "
     "as CONTRIBUTING.md says under Add a tracker."
 )
 
 
 def facts_of(name: str) -> Facts:
-    facts = getattr(find_class(modules()[name]), "facts", None)
-    if not isinstance(facts, Facts):
-        pytest.fail(UNDECLARED.format(name=name), pytrace=False)
+    facts = find_class(modules()[name]).facts
+    if facts is UNDECLARED:
+        pytest.fail(HOW_TO.format(name=name), pytrace=False)
     return facts
 
 
