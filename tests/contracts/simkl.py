@@ -118,6 +118,7 @@ CONTRACT = Contract(
         Operation(
             method="GET", path=f"/sync/all-items/{{list:{LISTS}}}/plantowatch", headers=SIGNED, query=APP
         ),
+        Operation(method="GET", path="/sync/activities", headers=SIGNED, query=APP),
         Operation(
             method="POST",
             path="/sync/add-to-list",

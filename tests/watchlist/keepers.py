@@ -115,10 +115,15 @@ class SimklKeeper:
         for item in items:
             self.fake.user("anna").lists[self.key(item)] = "plantowatch"
             self.fake.user("anna").listed_at[self.key(item)] = self.fake.clock.now()
+            self.touch(item, "plantowatch")
 
     def take(self, *items: Movie | Show) -> None:
         for item in items:
             self.fake.user("anna").lists.pop(self.key(item), None)
+            self.touch(item, "removed_from_list")
+
+    def touch(self, item: Movie | Show, stamp: str) -> None:
+        self.fake.touch(self.fake.user("anna"), self.fake.entry(self.key(item)), stamp)
 
     def key(self, item: Movie | Show) -> str:
         kind = "movie" if isinstance(item, Movie) else "show"

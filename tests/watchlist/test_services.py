@@ -13,6 +13,7 @@ from tests.watchlist.services import Lists
 from webhook import clock
 from webhook.accounts import accounts
 from webhook.domain.event import Episode, Ids
+from webhook.history.watchlist_reads import ReadResult
 from webhook.storage.tables import account, delivery
 
 Make = Callable[..., Lists]
@@ -254,6 +255,27 @@ def test_what_was_begun_at_simkl_was_not_taken_off(make_lists: Make) -> None:
     house.read()
 
     assert house.titles() == {"Saltmarsh", "Harbour"}
+
+
+def test_an_unchanged_list_at_simkl_is_not_read_again(make_lists: Make) -> None:
+    house = make_lists("simkl")
+    simkl = house.keepers["simkl"]
+    simkl.put(TIDEWATER)
+    house.read_due()
+    reads = len(simkl.fake.made("GET /sync/all-items"))
+
+    (again,) = house.read_due()
+
+    assert (again.result, again.error) == (ReadResult(), None)
+    assert len(simkl.fake.made("GET /sync/all-items")) == reads
+
+    simkl.put(PARASITE)
+    house.read_due()
+
+    assert house.titles() == {"Saltmarsh", "Parasite"}
+    before = len(simkl.fake.made("GET /sync/all-items"))
+    house.read()
+    assert len(simkl.fake.made("GET /sync/all-items")) == before + 3  # asked for by a person
 
 
 # --- Plex, whose list is of the account and not of a server

@@ -37,6 +37,14 @@ class ExplainsAbsence(Protocol):
         ...
 
 
+class StampsWatchlist(Protocol):
+    """A tracker that says by one small call whether its watchlist may have changed."""
+
+    async def watchlist_stamp(self, access: Access) -> str:
+        """A text that is another one once anything was put on the list or left it."""
+        ...
+
+
 def require_listable(label: str, item: Item) -> Movie | Show:
     """The film or show; raises Dead for anything else."""
     if isinstance(item, Movie | Show):

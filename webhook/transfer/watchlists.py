@@ -29,8 +29,8 @@ from webhook.storage.db import Database, Unavailable
 from webhook.storage.locks import try_locks
 from webhook.storage.rows import fetch_all
 from webhook.storage.tables import AccountRow, PersonRow, account, library, person, watchlist_read
-from webhook.trackers import Tracker
-from webhook.trackers._watchlist import ExplainsAbsence, ListsWatchlist
+from webhook.trackers import Access, Tracker
+from webhook.trackers._watchlist import ExplainsAbsence, ListsWatchlist, StampsWatchlist
 
 log = structlog.get_logger()
 
@@ -79,6 +79,7 @@ class Watchlists:
         self.credentials = credentials
         self.told = told
         self.interval = timedelta(minutes=minutes) if minutes else None
+        self.stamps: dict[int, str] = {}  # by account, of the list as it was read last
         self.looked_at: datetime | None = None
         self.looked_at_all: datetime | None = None
 
@@ -139,7 +140,11 @@ class Watchlists:
         tracker, began = self.trackers[row.tracker], clock.now()
         try:
             async with asyncio.timeout(READ_TIMEOUT):
-                listed, moved = await self.ask(row, tracker)
+                access = await self.credentials.access(row.id, row.person_id, tracker)
+                stamp = await ask_stamp(tracker, access)
+                if await self.is_known(row, stamp):
+                    return await self.confirm(row, began)
+                listed, moved = await self.ask(row, tracker, access)
         except (Undelivered, SettingsError, TimeoutError) as error:
             reason = str(error) or f"{tracker.label} took too long to send its list"
         except Unavailable:
@@ -148,16 +153,33 @@ class Watchlists:
             log.exception("A watchlist could not be read.", action="watchlist_fault", tracker=row.tracker)
             reason = f"{type(error).__name__}: {error}"[:300]
         else:
-            return await self.apply(row, tracker, listed, moved, began)
+            report = await self.apply(row, tracker, listed, moved, began)
+            self.stamps |= {} if stamp is None else {row.id: stamp}
+            return report
         log.warning("A watchlist could not be read.", action="watchlist", tracker=row.tracker, why=reason)
         await self.database.run(
             lambda connection: watchlist_reads.set_read(connection, row.id, error=reason, asked=False)
         )
         return ReadReport(row.tracker, error=reason)
 
-    async def ask(self, row: AccountRow, tracker: Tracker) -> tuple[Sequence[WantedItem], Sequence[Item]]:
+    async def is_known(self, row: AccountRow, stamp: str | None) -> bool:
+        """True if the list is as it was read last, and nobody asks for it."""
+        if stamp is None or self.stamps.get(row.id) != stamp:
+            return False
+        read = await self.database.read(lambda connection: watchlist_reads.find_read(connection, row.id))
+        return read is not None and read.read_at is not None and read.error is None and not read.asked
+
+    async def confirm(self, row: AccountRow, at: datetime) -> ReadReport:
+        """Take a list that has not changed as read."""
+        await self.database.run(
+            lambda connection: watchlist_reads.set_read(connection, row.id, tried_at=at, read_at=at)
+        )
+        return ReadReport(row.tracker, result=ReadResult())
+
+    async def ask(
+        self, row: AccountRow, tracker: Tracker, access: Access
+    ) -> tuple[Sequence[WantedItem], Sequence[Item]]:
         """The list, and what left it by itself of what is gone from it."""
-        access = await self.credentials.access(row.id, row.person_id, tracker)
         listed = await cast(ListsWatchlist, tracker).watchlist(access)
         gone = await self.database.read(lambda connection: find_absent(connection, row.id, listed))
         if not gone or len(gone) > MAX_EXPLAINED or not hasattr(tracker, "explain_absence"):
@@ -209,6 +231,13 @@ class Watchlists:
         if left:
             self.told.set()
         return left
+
+
+async def ask_stamp(tracker: Tracker, access: Access) -> str | None:
+    """What says whether the list has changed; None where the service has nothing of the kind."""
+    if not hasattr(tracker, "watchlist_stamp"):
+        return None
+    return await cast(StampsWatchlist, tracker).watchlist_stamp(access)
 
 
 def find_owners(connection: Connection) -> list[PersonRow]:

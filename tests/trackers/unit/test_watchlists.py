@@ -269,6 +269,45 @@ def test_what_left_is_not_known_where_that_cannot_be_read(name: str) -> None:
     assert isinstance(found, Undelivered)
 
 
+# --- whether a list may have changed
+
+AN_HOUR_AGO = "2026-11-20T20:00:00Z"
+
+
+@pytest.mark.parametrize(
+    ("group", "name", "moved"),
+    [
+        ("movies", "plantowatch", True),
+        ("anime", "removed_from_list", True),
+        ("tv_shows", "watching", True),
+        ("movies", "rated_at", False),
+        ("tv_shows", "playback", False),
+    ],
+)
+def test_the_stamp_of_simkl_moves_with_the_list_and_with_nothing_else(
+    group: str, name: str, moved: bool
+) -> None:
+    before = {one: {"all": None, "plantowatch": AN_HOUR_AGO} for one in ("tv_shows", "anime", "movies")}
+    after = {**before, group: {**before[group], name: "2026-11-20T21:00:00Z"}}
+    replies: Replies = {
+        "GET /sync/activities": [answer(200, {"all": AN_HOUR_AGO, **before}), answer(200, after)]
+    }
+    simkl = wire("simkl", replies)
+
+    first, second = (simkl.run(lambda tracker, access: tracker.watchlist_stamp(access)) for _ in range(2))
+
+    assert (first != second) is moved
+
+
+@pytest.mark.parametrize("reply", [answer(502, PAGE), answer(200, "[]")])
+def test_without_its_stamps_nothing_is_known_of_a_list(reply: httpx.Response) -> None:
+    found = wire("simkl", {"GET /sync/activities": reply}).run(
+        lambda tracker, access: tracker.watchlist_stamp(access)
+    )
+
+    assert isinstance(found, Undelivered)
+
+
 # --- changes
 
 

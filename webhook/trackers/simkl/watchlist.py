@@ -30,6 +30,10 @@ from webhook.trackers.simkl.sync import Sync
 
 PLANNED = "plantowatch"
 BEGUN = frozenset({"watching", "completed"})
+GROUPS = ("tv_shows", "anime", "movies")
+STAMPS = (PLANNED, "watching", "completed", "hold", "dropped", "removed_from_list")
+"""The kinds of titles, and their stamps that a change of the list moves; those of ratings and positions say nothing."""
+
 MOST_ASKED = 100
 
 
@@ -50,6 +54,14 @@ class SimklWatchlist(Sync):
         if len(found) != len(rows):
             raise incomplete_list(LABEL, len(found), len(rows))
         return found
+
+    async def watchlist_stamp(self, access: Access) -> str:
+        """When each status of each kind of title was changed last, as far as Simkl says: a title has one of them."""
+        said = await self.ask_object(access, "GET", "/sync/activities")
+        stamps = [
+            f"{group}.{name} {as_text(child(said, group).get(name))}" for group in GROUPS for name in STAMPS
+        ]
+        return "\n".join(stamps)
 
     async def explain_absence(self, gone: Sequence[WantedItem], access: Access) -> list[Item]:
         """What has been begun or watched since, which is another status of the same title."""
