@@ -119,6 +119,23 @@ def test_who_signed_in_to_the_server_here_is_read_where_plex_tv_has_no_token(att
     assert attic.poll() == [(Action.WATCHED, "anna", "4")]
 
 
+def test_whose_tokens_are_used_is_remembered_with_where_they_are_from(attic: Attic) -> None:
+    first = attic.ears.memory["people"]
+    assert {name: one["by"] for name, one in first.items()} == {"anna": "plex.tv", "ben": "plex.tv"}
+
+    del attic.fake.shared["server-token-of-anna"]
+    attic.poll()
+    left = attic.ears.memory["people"]
+    attic.ears.signed_in = {"cleo": "server-token-of-ben"}
+    attic.members.found_at = None
+    attic.fake.faults.add("GET /api/servers", status=403)
+    attic.poll()
+
+    assert left == {"ben": first["ben"]}
+    assert {name: one["by"] for name, one in attic.ears.memory["people"].items()} == {"cleo": "sign-in"}
+    assert "token" not in str(attic.ears.memory["people"])
+
+
 def test_who_is_known_by_plex_tv_is_asked_once(attic: Attic) -> None:
     attic.ears.signed_in = {"anna": "server-token-of-anna"}
     attic.members.found_at = None
@@ -172,7 +189,7 @@ def test_the_line_of_an_owners_token_hears_everybodys_marks_and_anothers_only_th
             async with client.client() as http:
                 line = asyncio.create_task(build(Settings.model_validate(settings), http).listen(attic.ears))
                 wanted = {"owner": 6, "anna": 2}[whose]  # two libraries of each whose marks are known
-                await wait_for(lambda: len(attic.ears.memory) == wanted)
+                await wait_for(lambda: sum(name.startswith("marks.") for name in attic.ears.memory) == wanted)
                 attic.fake.mark(ANNA, "2", AT + HOUR)
                 attic.fake.mark(BEN, "3", AT + HOUR)
                 await wait_for(lambda: len(attic.ears.told) == (2 if whose == "owner" else 1))

@@ -14,8 +14,12 @@ from tests.fakes.jellyfin import Jellyfin
 from tests.running import eventually
 from tests.web.conftest import Household, Open, form_token
 from tests.web.test_connections import post, read
+from webhook import clock
+from webhook.clock import stamp
 from webhook.network.discovery import FoundServer
+from webhook.queues.listening import LeaseRequest, LineState, LineStatus, remember, renew_lines
 from webhook.servers import _finding
+from webhook.servers.plex.members import PEOPLE
 
 
 @pytest.fixture
@@ -127,6 +131,62 @@ def test_an_administrator_signs_in_by_name_and_anybody_else_is_refused(
     assert "secret" not in refused.text
     assert taken.headers["location"] == f"/connections/{name}?said=connected"
     assert "2 people use it, and all are heard." in read(browser, f"/connections/{name}")
+
+
+def test_a_script_signs_in_with_plex_by_a_code(plex_home: Household, attic: Server) -> None:
+    api = plex_home.api()
+
+    made = api.post("/api/v1/connections/plex/connect", json={"address": attic.url}).json()
+    assert (made["says"], made["sign_in"]["user_code"], made["sign_in"]["url"]) == (
+        None,
+        "AB700",
+        "https://plex.tv/link",
+    )
+    attic.fake.link(700, "Nora")
+
+    where = f"/api/v1/sign-ins/{made['sign_in']['id']}"
+    eventually(lambda: api.get(where).json()["works"], "it is connected")
+    assert connected(plex_home)["PLEX_TOKEN"] == "nora"
+
+
+def test_a_script_signs_in_as_an_administrator_and_is_told_what_is_wrong(home: Household) -> None:
+    api, server = home.api(), Jellyfin()
+    server.add_person("nora", "bb" * 16, admin=True)
+    with Server(server) as running:
+        typed = {"address": running.url, "username": "nora"}
+        wrong = api.post("/api/v1/connections/jellyfin/connect", json={**typed, "password": "another"})
+        made = api.post("/api/v1/connections/jellyfin/connect", json={**typed, "password": "secret"})
+
+    assert (wrong.status_code, made.status_code) == (422, 200)
+    assert "Nothing was changed." in wrong.text
+    assert made.json()["sign_in"] is None
+    assert "One person uses it, and is heard." in made.json()["says"]
+    for name, what in (("jellyfin", "by a code"), ("trakt", "no media server")):
+        refused = api.post(f"/api/v1/connections/{name}/connect", json={})
+        assert (refused.status_code, what in refused.text) == (409, True)
+
+
+def test_a_script_of_somebody_else_connects_no_server(home: Household) -> None:
+    answer = home.api(home.person("bob")).post("/api/v1/connections/plex/connect", json={})
+
+    assert answer.status_code == 403
+
+
+def test_the_page_says_whose_own_tokens_are_used_and_since_when(opened: Open) -> None:
+    home, now = opened(PLEX_URL="http://127.0.0.1:9", PLEX_TOKEN="of-nobody"), clock.now()
+    status = LineStatus(server="plex", state=LineState.LIVE, since=now)
+    lease = LeaseRequest(server="plex", holder="a", now=now, status=status)
+    people = {"ben": {"by": "plex.tv", "since": stamp(now)}, "Anna": {"by": "sign-in", "since": stamp(now)}}
+    home.do(lambda connection: renew_lines(connection, [lease]))
+    home.do(lambda connection: remember(connection, "plex", PEOPLE, people))
+
+    text = re.sub(r"<[^>]+>", "", read(home.browser(), "/connections/plex"))
+
+    assert "Marks by hand are also read of those who share the server" in text
+    assert "Anna signed in here · since" in text
+    assert "ben token from plex.tv · since" in text
+    heard = home.api().get("/api/v1/connections/plex").json()["reception"]["people"]
+    assert [one["name"] for one in heard] == ["Anna", "ben"]
 
 
 def test_servers_that_are_near_can_be_picked(home: Household, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -63,7 +63,7 @@ TWINS = {
     "/needs-you/held": "POST /held/accept",
     "/history/jobs/{id}/cancel": "POST /jobs/{id}/cancel",
     "/connections/{name}/test": "POST /connections/{name}/test",
-    "/connections/{name}/server": "PUT /connections/{name}/settings",
+    "/connections/{name}/server": "POST /connections/{name}/connect",
     "/connections/{name}/settings": "PUT /connections/{name}/settings",
     "/connections/{name}/sign-in": "POST /accounts/connect",
     "/connections/{name}/cancel": "DELETE /sign-ins/{id}",

@@ -11,6 +11,7 @@ from typing_extensions import TypedDict
 from webhook.clock import stamp
 from webhook.queues import listening
 from webhook.queues.listening import LineState
+from webhook.servers.plex.members import PEOPLE
 from webhook.storage.json_fields import Count, Time
 from webhook.storage.tables import webhook
 
@@ -20,14 +21,26 @@ RECENT_WEBHOOKS = 5000
 MAX_SILENCE = timedelta(days=30)
 
 
+class HeardPersonJson(TypedDict):
+    """Somebody whose marks by hand are read with their own token, and where that is from."""
+
+    name: str
+    by: Literal["plex.tv", "sign-in"]
+    since: Time
+
+
 class ReceptionJson(TypedDict):
-    """How a server is heard. `since` is when it became live, or went down; `webhook_at` its last webhook."""
+    """How a server is heard. `since` is when it became live, or went down; `webhook_at` its last webhook.
+
+    `people` are those who share it and whose own tokens are used beside that of the server.
+    """
 
     how: Literal["live", "webhook", "both", "down", "not_yet"]
     since: Time | None
     webhook_at: Time | None
     error: str | None
     calls_per_minute: Count
+    people: list[HeardPersonJson]
 
 
 def find_reception(connection: Connection, source: str, now: datetime) -> ReceptionJson:
@@ -47,7 +60,15 @@ def find_reception(connection: Connection, source: str, now: datetime) -> Recept
         "webhook_at": stamp(sent_at),
         "error": line.error if line else None,
         "calls_per_minute": line.calls if line else 0,
+        "people": list_heard_people(connection, source) if line else [],
     }
+
+
+def list_heard_people(connection: Connection, source: str) -> list[HeardPersonJson]:
+    """Those whose own tokens are used, as the line to the server remembers them, by name."""
+    found = listening.recall(connection, source, PEOPLE) or {}
+    names = sorted(found, key=str.casefold)
+    return [{"name": name, "by": found[name]["by"], "since": found[name]["since"]} for name in names]
 
 
 def last_sent_at(connection: Connection, source: str, now: datetime) -> datetime | None:

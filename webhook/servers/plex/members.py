@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import structlog
 
+from webhook import clock
 from webhook.domain.outcome import Undelivered
 from webhook.servers import Audience
 from webhook.servers.plex.account import PlexAccount
@@ -26,6 +27,10 @@ MEMBERS_INTERVAL = 300.0
 """Seconds between two looks at the marks of those who share a server, one person after the other."""
 
 TOKENS_INTERVAL = 3600.0
+PEOPLE = "people"
+"""What it is remembered under, beside the line to the server, whose tokens are used."""
+
+FROM_PLEX_TV, SIGNED_IN = "plex.tv", "sign-in"
 User = Mapping[str, Any]
 
 
@@ -35,6 +40,7 @@ class Member:
 
     user: User
     token: str
+    by: str = FROM_PLEX_TV
 
 
 class Members:
@@ -54,6 +60,7 @@ class Members:
         self.server = server
         self.covers = covers
         self.pollers: dict[str, Poller] = {}  # by token
+        self.members: dict[str, Member] = {}  # likewise
         self.found_at: float | None = None
 
     async def run(self) -> None:
@@ -69,17 +76,34 @@ class Members:
             try:
                 await poller.poll()
             except Unauthorized:
-                del self.pollers[token]
+                del self.pollers[token], self.members[token]
+                await self.remember_people(self.members.values())
             except Undelivered as error:
                 log.info("A person's marks on Plex could not be read.", action="poll_marks", why=str(error))
 
     async def find_tokens(self) -> None:
         """Find who shares the server, and keep what is known of those that still do."""
-        members = {member.token: member for member in await self.find_members()}
+        self.members = {member.token: member for member in await self.find_members()}
         self.pollers = {
-            token: self.pollers.get(token) or self.new_poller(member) for token, member in members.items()
+            token: self.pollers.get(token) or self.new_poller(member)
+            for token, member in self.members.items()
         }
+        await self.remember_people(self.members.values())
         self.found_at = time.monotonic()
+
+    async def remember_people(self, members: Iterable[Member]) -> None:
+        """Remember whose tokens are used, where each is from and since when, so that a page can say it."""
+        before = await self.audience.recall(PEOPLE) or {}
+        now = clock.stamp(clock.now())
+        people = {
+            str(one.user["title"]): {
+                "by": one.by,
+                "since": before.get(one.user["title"], {}).get("since", now),
+            }
+            for one in members
+        }
+        if people != before:
+            await self.audience.remember(PEOPLE, people)
 
     async def find_members(self) -> list[Member]:
         """Those of whom plex.tv gives the token, and those who signed in here; each once."""
@@ -96,7 +120,9 @@ class Members:
         ]
         known = {member.user["title"] for member in found}
         own = await self.audience.sign_ins()
-        return found + [Member({"title": name}, token) for name, token in own.items() if name not in known]
+        return found + [
+            Member({"title": name}, token, SIGNED_IN) for name, token in own.items() if name not in known
+        ]
 
     def new_poller(self, member: Member) -> Poller:
         api = PlexApi(self.api.http, self.api.address, member.token)

@@ -23,7 +23,7 @@ from webhook.trackers import SignInFailed, Tokens
 from webhook.web import actions as changes
 from webhook.web.connections import settings_actions
 from webhook.web.connections.catalog import ServiceInfo
-from webhook.web.connections.models import MAX_SETTING_LENGTH, SignedIn, SignInJson
+from webhook.web.connections.models import MAX_SETTING_LENGTH, ServerSignIn, SignedIn, SignInJson
 from webhook.web.connections.states import (
     forget_result,
     sentence,
@@ -122,6 +122,21 @@ def fill_address(name: str, found: Sequence[FoundServer]) -> Mapping[str, str]:
     )
 
 
+async def connect_server(
+    service: Service, visitor: Visitor, one: ServiceInfo, wanted: ServerSignIn
+) -> SignIn | str:
+    """Sign in to a media server: what it says once it is connected, or the sign-in that is approved by a code.
+
+    Raises Problem; nothing is kept then.
+    """
+    if one.kind != "server":
+        raise Problem(409, f"{one.label} is no media server.")
+    address = complete_address(one.name, wanted.address or "")
+    if wanted.username is None:
+        return await begin_server_sign_in(service, visitor, one, address or None)
+    return await connect_by_password(service, one, address, wanted.username, wanted.password or "")
+
+
 async def begin_server_sign_in(
     service: Service, visitor: Visitor, one: ServiceInfo, address: str | None
 ) -> SignIn:
@@ -144,7 +159,7 @@ async def begin_server_sign_in(
 
 async def connect_by_password(
     service: Service, one: ServiceInfo, address: str, username: str, password: str
-) -> None:
+) -> str:
     """Connect a Jellyfin or an Emby by its administrator's name and password, which are used once; raises Problem."""
     if one.name not in server_sign_in.BY_PASSWORD:
         raise Problem(409, f"{one.label} is not signed in to by user name and password.")
@@ -155,7 +170,7 @@ async def connect_by_password(
         found = await server_sign_in.find_login_settings(
             one.name, service.environ, service.http, address, username, password
         )
-        await keep_server(service, one, found)
+        return await keep_server(service, one, found)
     except (Undelivered, SignInFailed, SettingsError) as error:
         raise Problem(422, f"{sentence(str(error))} Nothing was changed.") from error
 

@@ -15,6 +15,8 @@ from webhook.web.connections.models import (
     ConnectionJson,
     Rules,
     SavedSettings,
+    ServerConnected,
+    ServerSignIn,
     ServiceName,
     SettingsRequest,
     SignInJson,
@@ -108,6 +110,16 @@ async def connect_account(call: Call[SignInRequest, None]) -> Connected:
     return {"account": None, "works": None, "says": None, "sign_in": shown}
 
 
+async def connect_server(call: Call[ServerSignIn, None]) -> ServerConnected:
+    """Sign in to a media server, which is tested, kept and listened to. Owner only."""
+    one = catalog.find_service(call.visitor, call.path("name"))
+    made = await connections.connect_server(call.service, call.visitor, one, call.body)
+    if isinstance(made, str):
+        return {"says": made, "sign_in": None}
+    shown = await call.read(lambda connection: connections.describe_sign_in(connection, made))
+    return {"says": None, "sign_in": shown}
+
+
 async def disconnect_account(call: Call[None, None]) -> Removed:
     """Disconnect an account; one with deliveries stays, signed out (`removed` is false)."""
     wanted = call.id
@@ -147,6 +159,15 @@ OPERATIONS: tuple[Operation[Any, Any], ...] = (
         owner_only=True,
         path_types=BY_NAME,
         body=SettingsRequest,
+    ),
+    Operation(
+        "POST",
+        "/connections/{name}/connect",
+        connect_server,
+        Scope.ADMIN,
+        owner_only=True,
+        path_types=BY_NAME,
+        body=ServerSignIn,
     ),
     Operation("GET", "/accounts", list_accounts, Scope.READ),
     Operation("POST", "/accounts/connect", connect_account, Scope.ADMIN, body=SignInRequest),

@@ -189,6 +189,24 @@ class SignInRequest(Body):
         return self.model_dump(exclude_none=True)
 
 
+class ServerSignIn(Body):
+    """A Plex is signed in to by a code; a Jellyfin or an Emby by the name and the password of an administrator."""
+
+    address: GivenText | None = Field(
+        None, description="Of a Plex it may be left to plex.tv, which knows it."
+    )
+    username: GivenText | None = Field(None, description="Of an administrator of a Jellyfin or an Emby.")
+    password: GivenText | None = Field(None, description="Used once, and not kept.")
+
+
+class ServerConnected(TypedDict):
+    says: Annotated[str | None, Field(description="What the server says of itself, once it is connected.")]
+    sign_in: Annotated[
+        SignInJson | None,
+        Field(description="What is still to be approved: show its code, and poll its state."),
+    ]
+
+
 class SignedIn(TypedDict):
     account: int | None
     works: bool | None

@@ -13,7 +13,6 @@ from starlette.routing import BaseRoute, Route
 
 from webhook.accounts import settings_store
 from webhook.accounts.accounts import list_switches
-from webhook.accounts.server_sign_in import complete_address
 from webhook.domain.event import Kind
 from webhook.domain.rules import SWITCHES
 from webhook.network import discovery
@@ -27,7 +26,7 @@ from webhook.web.connections import catalog, comparison, receiver_view, states, 
 from webhook.web.connections.actions import UnverifiedSettings
 from webhook.web.connections.catalog import KIND_WORDS, NOT_USED, ServiceInfo
 from webhook.web.connections.form_errors import FormError
-from webhook.web.connections.models import MARKS, ConnectionJson, Rules
+from webhook.web.connections.models import MARKS, ConnectionJson, Rules, ServerSignIn
 from webhook.web.connections.sign_in_view import list_sign_ins
 from webhook.web.http.errors import Problem
 from webhook.web.http.models import validate
@@ -280,13 +279,10 @@ class Connections(Once):
     async def server(self, request: Request, visitor: Visitor, fields: Mapping[str, str]) -> str:
         """Sign in to a media server itself, so that it is listened to."""
         one = catalog.find_service(visitor, request.path_params["name"])
-        address = complete_address(one.name, fields.get("address", ""))
-        if "username" not in fields:
-            await connections.begin_server_sign_in(self.service, visitor, one, address or None)
-            return page_of(request, one)
-        name, password = fields["username"], fields.get("password", "")
-        await connections.connect_by_password(self.service, one, address, name, password)
-        return page_of(request, one, "connected")
+        names = ("address", "username", "password")
+        wanted = validate(ServerSignIn, {name: fields[name] for name in names if name in fields})
+        made = await connections.connect_server(self.service, visitor, one, wanted)
+        return page_of(request, one, "connected" if isinstance(made, str) else "")
 
     async def cancel(self, request: Request, visitor: Visitor, fields: Mapping[str, str]) -> str:
         one = catalog.find_service(visitor, request.path_params["name"])
