@@ -306,6 +306,20 @@ def test_a_stop_that_is_repeated_for_a_session_that_rests_is_none(at: Stories) -
     assert at.watched == [44]
 
 
+def test_what_plays_on_after_a_mark_that_came_too_soon_counts_once_enough_was_played(at: Stories) -> None:
+    """A sender may mark at 85 % what was begun again shortly before its half."""
+    at.listened("start", 0, 0.0)
+    at.listened("stop", 44, 44.0)
+    at.listened("start", DAY, 19.0)
+    at.listened("watched", DAY + 19.5, 38.5)
+    assert at.watched == [44.0]
+
+    at.plex("scrobble", DAY + 21.5, viewCount=2)
+    at.listened("stop", DAY + 26, 45.0)
+
+    assert at.watched == [44.0, DAY + 21.5]
+
+
 @pytest.mark.parametrize("later", [3, 30, 3 * 60, 6 * 60, 3 * DAY, 30 * DAY])
 @pytest.mark.parametrize("times", [1, 3])
 def test_the_end_looked_at_again_is_no_viewing(at: Stories, later: float, times: int) -> None:

@@ -217,6 +217,10 @@ def complete_viewing(
         uncounted = now.by_position and by_position
         return Change(play=replace(now, by_position=uncounted, resumed_at=None, replayed_ms=0), anew=anew)
     if not anew and is_peek(play, event, facts):
+        if now.state is State.PLAYING and not now.estimated:
+            return Change(
+                play=now, peek=True
+            )  # the rest of it may be enough, or its end says that it was not
         return Change(play=replace(now, played_ms=0, known_percent=None), peek=True)
     marked = replace(
         now, watched_at=event.at, manual=event.manual, by_position=by_position, played_ms=measure(play, now, event)
