@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
+from starlette.routing import BaseRoute, Route
 
 from ._mediabrowser_writes import Json, Written, read_date, write_date
 from ._server import main
@@ -20,6 +22,14 @@ PATCHED = ("Played", "PlayCount", "PlaybackPositionTicks", "IsFavorite", "Rating
 
 
 class Jellyfin(Written, JellyfinServer):
+    """`quick_connect` is whether a code may be asked for; `secrets` are the codes by secret, `entered` who entered one."""
+
+    def __init__(self, **switches: Any) -> None:
+        super().__init__(**switches)
+        self.quick_connect = True
+        self.secrets: dict[str, str] = {}
+        self.entered: dict[str, str] = {}
+
     def is_since(self, *version: int) -> bool:
         return tuple(int(part) for part in self.version.split(".")[:2]) >= version
 
@@ -28,6 +38,39 @@ class Jellyfin(Written, JellyfinServer):
         if found is None and not self.is_since(12, 0):
             return request.headers.get("x-emby-token", "")
         return "" if found is None else found.group(1)
+
+    def routes(self) -> list[BaseRoute]:
+        quick = [
+            Route("/QuickConnect/Initiate", self.initiate, methods=["POST"]),
+            Route("/QuickConnect/Connect", self.show_code),
+            Route("/Users/AuthenticateWithQuickConnect", self.redeem, methods=["POST"]),
+        ]
+        return [*quick, *super().routes()]
+
+    def enter_code(self, code: str, user_id: str) -> None:
+        """Somebody who is signed in enters a code of Quick Connect."""
+        self.entered[code] = user_id
+
+    async def initiate(self, request: Request) -> Response:
+        if not self.quick_connect:
+            return PlainTextResponse("Quick connect is disabled", 401)
+        if "DeviceId" not in request.headers.get("authorization", ""):
+            return PlainTextResponse("Value cannot be null.", 400)
+        self.secrets[secret := f"secret-{len(self.secrets)}"] = f"{700100 + len(self.secrets)}"
+        return JSONResponse({"Authenticated": False, "Secret": secret, "Code": self.secrets[secret]})
+
+    async def show_code(self, request: Request) -> Response:
+        code = self.secrets.get(request.query_params.get("secret", ""))
+        if code is None:
+            return JSONResponse({"title": "Not Found", "status": 404}, 404)
+        return JSONResponse({"Authenticated": code in self.entered, "Secret": "…", "Code": code})
+
+    async def redeem(self, request: Request) -> Response:
+        code = self.secrets.pop((await request.json()).get("Secret"), None)
+        if code not in self.entered:
+            return PlainTextResponse("Unknown secret", 400)
+        token = next(key for key, user_id in self.tokens.items() if user_id == self.entered[code])
+        return JSONResponse({"AccessToken": token, "ServerId": self.server_id})
 
     def write_table(self) -> list[tuple[str, str, Callable[[Request, Json], Response]]]:
         return [

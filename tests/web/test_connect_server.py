@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from datetime import timedelta
 
 import pytest
 
@@ -15,6 +16,7 @@ from tests.running import eventually
 from tests.web.conftest import Household, Open, form_token
 from tests.web.test_connections import post, read
 from webhook import clock
+from webhook.accounts import server_sign_in
 from webhook.clock import stamp
 from webhook.network.discovery import FoundServer
 from webhook.queues.listening import LeaseRequest, LineState, LineStatus, remember, renew_lines
@@ -161,9 +163,56 @@ def test_a_script_signs_in_as_an_administrator_and_is_told_what_is_wrong(home: H
     assert "Nothing was changed." in wrong.text
     assert made.json()["sign_in"] is None
     assert "One person uses it, and is heard." in made.json()["says"]
-    for name, what in (("jellyfin", "by a code"), ("trakt", "no media server")):
+    for name, what in (("emby", "by a code"), ("trakt", "no media server")):
         refused = api.post(f"/api/v1/connections/{name}/connect", json={})
         assert (refused.status_code, what in refused.text) == (409, True)
+
+
+@pytest.fixture
+def quick_home(home: Household, monkeypatch: pytest.MonkeyPatch) -> Household:
+    monkeypatch.setattr(server_sign_in, "QUICK_CONNECT_INTERVAL", timedelta(milliseconds=50))
+    return home
+
+
+@pytest.mark.parametrize(
+    ("user_id", "says"), [("bb" * 16, "2 people use it"), ("aa" * 16, "no administrator")]
+)
+def test_a_jellyfin_is_signed_in_to_by_its_quick_connect(
+    quick_home: Household, user_id: str, says: str
+) -> None:
+    browser, server = quick_home.browser(), Jellyfin()
+    server.add_person("nora", "bb" * 16, admin=True)
+    server.add_person()
+    with Server(server) as running:
+        post(
+            browser, "/connections/jellyfin/server", address=running.url, by="code", username="", password=""
+        )
+        assert "700100" in read(browser, "/connections/jellyfin")
+
+        server.enter_code("700100", user_id)
+
+        eventually(lambda: says in read(browser, "/connections/jellyfin"), "it is settled")
+        connected = quick_home.api().get("/api/v1/connections/jellyfin").json()["settings"]
+    assert any(one["set"] for one in connected) is (user_id == "bb" * 16)
+
+
+def test_a_quick_connect_that_is_off_or_has_expired_is_said(quick_home: Household) -> None:
+    server, api = Jellyfin(), quick_home.api()
+    with Server(server) as running:
+        server.quick_connect = False
+        off = api.post("/api/v1/connections/jellyfin/connect", json={"address": running.url})
+        nowhere = api.post("/api/v1/connections/jellyfin/connect", json={})
+        server.quick_connect = True
+        made = api.post("/api/v1/connections/jellyfin/connect", json={"address": running.url}).json()[
+            "sign_in"
+        ]
+        server.secrets.clear()
+
+        where = f"/api/v1/sign-ins/{made['id']}"
+        eventually(lambda: "has expired" in (api.get(where).json()["says"] or ""), "it is said")
+    assert (off.status_code, nowhere.status_code) == (422, 422)
+    assert "offers no Quick Connect" in off.text
+    assert "Say where the server is" in nowhere.text
 
 
 def test_a_script_of_somebody_else_connects_no_server(home: Household) -> None:

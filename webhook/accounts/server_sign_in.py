@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Mapping
+from datetime import timedelta
 
 import httpx
 from pydantic import SecretStr
@@ -18,7 +19,9 @@ from webhook.domain.outcome import Dead, Retry, Undelivered
 from webhook.servers._finding import GREETERS, greet
 from webhook.servers.plex.account import AccountServer, PlexAccount, request_machine
 from webhook.settings import Environ, SettingsError, variable
-from webhook.trackers import DeviceCode, SignInFailed, Tokens, plex
+from webhook.trackers import Device, DeviceCode, SignInFailed, Tokens, jellyfin, plex
+from webhook.trackers._json import as_text
+from webhook.trackers._sign_in import DeviceSignIn
 
 CHECK_TIMEOUT = 30.0
 """Seconds within which a server must say who it is."""
@@ -30,6 +33,12 @@ PORT = re.compile(r"(?<!:):[0-9]+$")
 
 BY_PASSWORD = ("jellyfin", "emby")
 """The servers that an administrator can sign in to by name and password."""
+
+BY_CODE = ("plex", "jellyfin")
+"""The servers that are signed in to by a code that is entered elsewhere."""
+
+QUICK_CONNECT_INTERVAL, QUICK_CONNECT_LASTS = timedelta(seconds=5), timedelta(minutes=10)
+NO_QUICK_CONNECT = "this Jellyfin offers no Quick Connect. Sign in by name and password, or enter a key"
 
 Changes = Mapping[str, str | None]
 
@@ -49,6 +58,60 @@ class PlexCode(plex.Plex):
     async def request_tokens(self, code: DeviceCode) -> Tokens | None:
         token = await self.request_account_token(code)
         return None if token is None else {"token": token}
+
+
+class QuickConnect(DeviceSignIn, jellyfin.Jellyfin):
+    """The sign-in at a Jellyfin by its Quick Connect: a code that an administrator who is signed in there enters."""
+
+    async def request_code(self) -> DeviceCode:
+        response = await self.call("POST", "/QuickConnect/Initiate")
+        if response.status_code in (401, 403, 404, 405):
+            raise SignInFailed(NO_QUICK_CONNECT)
+        body = self.accept_object(response)
+        secret, code = as_text(body.get("Secret")), as_text(body.get("Code"))
+        if secret is None or code is None:
+            raise SignInFailed(f"{self.label} sent no code to sign in with")
+        return DeviceCode(
+            user_code=code,
+            url=f"{self.url}/web/#/quickconnect",
+            interval=QUICK_CONNECT_INTERVAL,
+            expires_in=QUICK_CONNECT_LASTS,
+            device_code=secret,
+        )
+
+    async def request_tokens(self, code: DeviceCode) -> Tokens | None:
+        """The token of whoever entered the code; None until then."""
+        response = await self.call("GET", "/QuickConnect/Connect", params={"secret": code.device_code})
+        if response.status_code == 404:
+            raise SignInFailed("the code has expired; start again")
+        if self.accept_object(response).get("Authenticated") is not True:
+            return None
+        given = {"Secret": code.device_code}
+        signed_in = await self.call("POST", "/Users/AuthenticateWithQuickConnect", json=given)
+        token = as_text(self.accept_object(signed_in).get("AccessToken"))
+        if token is None:
+            raise SignInFailed(f"{self.label} answered without a sign-in")
+        return {"token": token}
+
+
+def server_code(name: str, environ: Environ, http: httpx.AsyncClient, url: str | None) -> Device:
+    """The sign-in by a code at the server at this address; raises SettingsError, and SignInFailed without an address."""
+    if name == "plex":
+        return plex_code(environ, http, url)
+    if url is None:
+        raise SignInFailed("say where the server is")
+    given = settings.read_settings(jellyfin.Settings, "jellyfin_", {**environ, "JELLYFIN_URL": url})
+    assert given is not None  # the address is there
+    return QuickConnect(http, given.url)
+
+
+async def find_code_settings(
+    name: str, environ: Environ, http: httpx.AsyncClient, token: str, url: str | None
+) -> Changes:
+    """The settings that a sign-in by a code comes to; raises SignInFailed."""
+    if name == "plex":
+        return await find_plex_settings(environ, http, token, url)
+    return await find_admin_settings(name, environ, http, url or "", token)
 
 
 def plex_code(environ: Environ, http: httpx.AsyncClient, url: str | None) -> PlexCode:
@@ -128,12 +191,20 @@ async def find_login_settings(
     module, prefix = trackers.modules()[name], name.upper()
     given = settings.read_settings(module.Settings, f"{name}_", {**environ, f"{prefix}_URL": url})
     tokens = await module.build(given, http).login(username, password)
-    changes = {f"{prefix}_URL": url, f"{prefix}_API_KEY": str(tokens["token"])}
+    return await find_admin_settings(name, environ, http, url, str(tokens["token"]))
+
+
+async def find_admin_settings(
+    name: str, environ: Environ, http: httpx.AsyncClient, url: str, token: str
+) -> Changes:
+    """The settings by the token of an administrator of a Jellyfin or an Emby; raises SignInFailed for anybody else's."""
+    changes = {url_of(name): url, secret_of(name): token}
     try:
         await check(name, {**environ, **changes}, http)
     except Dead as error:
         raise SignInFailed(
-            f"this user is no administrator of {module.LABEL}, and would hear nobody else. Sign in as one, or make a key"
+            f"this user is no administrator of {servers.modules()[name].LABEL}, and would hear nobody else. "
+            "Sign in as one, or make a key"
         ) from error
     return changes
 

@@ -27,10 +27,11 @@ class ServerRequest:
     address: str | None = None
     key: bool = False
     password: bool = False
+    code: bool = False
     anyway: bool = False
 
     def __bool__(self) -> bool:
-        return self.address is not None or self.key or self.password or self.anyway
+        return self.address is not None or self.key or self.password or self.code or self.anyway
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -46,7 +47,9 @@ def is_server_request(at: Desk, name: str, wanted: ServerRequest, whose: str | N
     """True if the server itself is to be connected, not a person who is to be told at it."""
     if name not in servers.modules():
         if wanted:
-            raise Failed("--address, --key, --password and --anyway are for a media server, such as plex.")
+            raise Failed(
+                "--address, --key, --password, --code and --anyway are for a media server, such as plex."
+            )
         return False
     return bool(wanted) or (whose is None and name not in at.servers)
 
@@ -131,12 +134,14 @@ async def obtain_settings(
         return await server_sign_in.find_login_settings(
             name, at.environ, at.http, address, username, password
         )
-    if name != "plex" or wanted.key:
+    if wanted.code and name not in server_sign_in.BY_CODE:
+        raise Failed(f"{label} is not signed in to by a code.")
+    if wanted.key or not (name == "plex" or wanted.code):
         (secret,) = read_input(f"{label} {'token' if name == 'plex' else 'API key'}: ")
         whose = {"PLEX_USER": None} if name == "plex" else {}
         return {server_sign_in.url_of(name): address, server_sign_in.secret_of(name): secret.strip(), **whose}
-    code = server_sign_in.plex_code(at.environ, at.http, address)
+    code = server_sign_in.server_code(name, at.environ, at.http, address)
     begun: DeviceCode = await code.begin()
     show_code(begun, as_json)
     tokens = await accounts.wait_for_approval(code, begun)
-    return await server_sign_in.find_plex_settings(at.environ, at.http, str(tokens["token"]), address)
+    return await server_sign_in.find_code_settings(name, at.environ, at.http, str(tokens["token"]), address)

@@ -64,6 +64,9 @@ def connect(
     password: Annotated[
         bool, typer.Option("--password", help="Sign in to Jellyfin or Emby as its administrator.")
     ] = False,
+    code: Annotated[
+        bool, typer.Option("--code", help="Sign in to Jellyfin by the code of its Quick Connect.")
+    ] = False,
     anyway: Annotated[
         bool, typer.Option("--anyway", help="Save a media server even if it fails the test.")
     ] = False,
@@ -80,7 +83,7 @@ def connect(
 ) -> None:
     """Connect a media server to listen to, or sign in to a tracker."""
     with open_desk() as at:
-        wanted = ServerRequest(address=address, key=key, password=password, anyway=anyway)
+        wanted = ServerRequest(address=address, key=key, password=password, code=code, anyway=anyway)
         if is_server_request(at, tracker, wanted, whose):
             connect_server(at, tracker, wanted, as_json)
             return

@@ -140,18 +140,20 @@ async def connect_server(
 async def begin_server_sign_in(
     service: Service, visitor: Visitor, one: ServiceInfo, address: str | None
 ) -> SignIn:
-    """Begin the sign-in of a Plex server by a code, and poll for its approval; raises Problem."""
-    if one.name != "plex":
+    """Begin the sign-in of a Plex or a Jellyfin by a code, and poll for its approval; raises Problem."""
+    if one.name not in server_sign_in.BY_CODE:
         raise Problem(409, f"{one.label} is not signed in to by a code.")
     require_changeable(service, one)
 
     async def finish(tokens: Tokens) -> Finished:
         token = str(tokens["token"])
-        found = await server_sign_in.find_plex_settings(service.environ, service.http, token, address)
+        found = await server_sign_in.find_code_settings(
+            one.name, service.environ, service.http, token, address
+        )
         return Finished(None, True, await keep_server(service, one, found))
 
     try:
-        code = server_sign_in.plex_code(service.environ, service.http, address)
+        code = server_sign_in.server_code(one.name, service.environ, service.http, address)
         return await service.sign_ins.begin_server(visitor.person_id or 0, one.name, code, finish)
     except (AccountError, SignInFailed, SettingsError) as error:
         raise Problem(422, f"{sentence(str(error))} Nothing was changed.") from error

@@ -190,7 +190,10 @@ class SignInRequest(Body):
 
 
 class ServerSignIn(Body):
-    """A Plex is signed in to by a code; a Jellyfin or an Emby by the name and the password of an administrator."""
+    """A Jellyfin or an Emby is signed in to by the name and the password of an administrator.
+
+    Without a name a Plex or a Jellyfin is signed in to by a code.
+    """
 
     address: GivenText | None = Field(
         None, description="Of a Plex it may be left to plex.tv, which knows it."

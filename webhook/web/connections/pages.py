@@ -279,7 +279,7 @@ class Connections(Once):
     async def server(self, request: Request, visitor: Visitor, fields: Mapping[str, str]) -> str:
         """Sign in to a media server itself, so that it is listened to."""
         one = catalog.find_service(visitor, request.path_params["name"])
-        names = ("address", "username", "password")
+        names = ("address",) if fields.get("by") == "code" else ("address", "username", "password")
         wanted = validate(ServerSignIn, {name: fields[name] for name in names if name in fields})
         made = await connections.connect_server(self.service, visitor, one, wanted)
         return page_of(request, one, "connected" if isinstance(made, str) else "")
