@@ -30,8 +30,8 @@ from webhook.trackers.simkl.sync import Sync
 
 PLANNED = "plantowatch"
 BEGUN = frozenset({"watching", "completed"})
-GROUPS = ("tv_shows", "anime", "movies")
-STAMPS = (PLANNED, "watching", "completed", "hold", "dropped", "removed_from_list")
+STAMPED_GROUPS = ("tv_shows", "anime", "movies")
+STAMP_NAMES = (PLANNED, "watching", "completed", "hold", "dropped", "removed_from_list")
 """The kinds of titles, and their stamps that a change of the list moves; those of ratings and positions say nothing."""
 
 MOST_ASKED = 100
@@ -59,7 +59,9 @@ class SimklWatchlist(Sync):
         """When each status of each kind of title was changed last, as far as Simkl says: a title has one of them."""
         said = await self.ask_object(access, "GET", "/sync/activities")
         stamps = [
-            f"{group}.{name} {as_text(child(said, group).get(name))}" for group in GROUPS for name in STAMPS
+            f"{group}.{name} {as_text(child(said, group).get(name))}"
+            for group in STAMPED_GROUPS
+            for name in STAMP_NAMES
         ]
         return "\n".join(stamps)
 
