@@ -22,7 +22,8 @@ from webhook import client, clock, lookups, servers, sources, trackers
 from webhook import settings as environment
 from webhook.accounts import accounts, keys, oidc, proxy_sign_in, sealed_secrets, settings_store
 from webhook.accounts.credentials import Credentials
-from webhook.domain import anime
+from webhook.domain.anime import Lists, Unusable
+from webhook.domain.anime_index import AnimeIndex, load_anime
 from webhook.history.shows import Episodes
 from webhook.history.stats_worker import StatsWorker
 from webhook.identity.resolver import Identity
@@ -92,7 +93,7 @@ def open_service(environ: Environ) -> Service:
     http = client.client(ca_file=settings.ca_file)
     built = trackers.build(environ, http)
     credentials = Credentials(database, sealed)
-    identity = Identity(database, build_lookups(environ, http), anime_lists(settings))
+    identity = Identity(database, build_lookups(environ, http), *anime_lists(settings))
     doorkeeper = TokenCache(database)
     interpreter = build_interpreter(database, built, settings)
     dispatcher = Dispatcher(database, built, credentials, identity)
@@ -184,11 +185,11 @@ def lookup_settings(environ: Environ) -> dict[str, str]:
     return found
 
 
-def anime_lists(settings: Settings) -> anime.Lists:
+def anime_lists(settings: Settings) -> tuple[Lists, AnimeIndex]:
     """The mapping lists that ANIME_LISTS points to; raises SettingsError."""
     try:
-        return anime.load_lists(settings.anime_lists)
-    except anime.Unusable as error:
+        return load_anime(settings.anime_lists)
+    except Unusable as error:
         raise environment.SettingsError(f"ANIME_LISTS: {error}") from error
 
 

@@ -154,7 +154,8 @@ class Settings(BaseModel):
     )
     anime_lists: str = Field(
         "",
-        description="Path of an anime-list XML that maps AniDB episodes to TheTVDB; several: a:b.",
+        description="Paths of anime lists, with a colon between them: the XML that maps AniDB episodes to TheTVDB, "
+        "and the JSON with the ids of AniList and MyAnimeList.",
     )
     worker: bool = Field(True, description="false runs a process that only receives.")
     metrics_public: bool = Field(

@@ -66,7 +66,7 @@ def test_of_two_lists_the_first_decides(tmp_path: Path) -> None:
     mine.write_bytes(b'<anime-list><anime anidbid="900" tvdbid="1" defaulttvdbseason="1"/></anime-list>')
     theirs.write_bytes(ANIME_LIST)
 
-    lists = anime.load_lists(f"{mine}:{theirs}")
+    lists = anime.merge_lists(anime.load_contents(f"{mine}:{theirs}"))
 
     assert lists[900].tvdb == 1
     assert lists[901].tvdb == 7100
@@ -74,4 +74,4 @@ def test_of_two_lists_the_first_decides(tmp_path: Path) -> None:
 
 def test_a_list_that_is_not_there_is_named(tmp_path: Path) -> None:
     with pytest.raises(Unusable, match=r"none\.xml"):
-        anime.load_lists(str(tmp_path / "none.xml"))
+        anime.load_contents(str(tmp_path / "none.xml"))

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -35,11 +35,23 @@ class Range:
     end: int | None = None
     offset: int = 0
     pairs: Mapping[int, int | None]  # None: it has no counterpart, or more than one
+    parts: frozenset[int] = frozenset()  # numbers there that are parts of one episode here
 
     def covers(self, number: int) -> bool:
         if self.start is None and self.end is None:
             return not self.pairs
         return (self.start or 0) <= number and (self.end is None or number <= self.end)
+
+    def number_at(self, season: int, number: int) -> int | None:
+        """The number here of what lies there; raises LookupError where that is no whole episode, or several."""
+        if self.there != season:
+            return None
+        found = [mine for mine, theirs in self.pairs.items() if theirs == number]
+        if number in self.parts or len(found) > 1:
+            raise LookupError
+        if found:
+            return found[0]
+        return number - self.offset if season != 0 and self.covers(number - self.offset) else None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -51,6 +63,9 @@ class Anime:
     absolute: bool = False
     offset: int = 0
     ranges: Sequence[Range] = ()
+    tmdb: int | None = None
+    tmdb_season: int | None = None
+    tmdb_offset: int = 0
 
     def place(self, season: int, number: int) -> tuple[int | None, int] | None:
         """Season (None: absolute) and number at TheTVDB, or None where the list does not say."""
@@ -67,6 +82,31 @@ class Anime:
         if self.absolute:
             return positive(None, number + self.offset)
         return None if self.season is None else positive(self.season, number + self.offset)
+
+    def listed_number(self, season: int, number: int) -> int | None:
+        """The number of the anime's own episode that a range or a pair puts there; specials need a pair.
+
+        Raises LookupError where it is one of the anime's specials, or part of an episode.
+        """
+        for one in self.ranges:
+            found = one.number_at(season, number)
+            if found is not None and self.place(one.here, found) == (season, number):
+                if one.here != 1:
+                    raise LookupError
+                return found
+        return None
+
+    def default_number(self, season: int | None, number: int) -> int | None:
+        """The number of the episode that the anime's season (None: its absolute order) and offset put there."""
+        found = number - self.offset
+        if season is None:
+            return found if found > 0 and self.absolute else None
+        return found if found > 0 and self.place(1, found) == (season, number) else None
+
+    def tmdb_number(self, season: int, number: int) -> int | None:
+        """The same in the numbering of TMDB, of which lists have no ranges."""
+        found = number - self.tmdb_offset
+        return found if found > 0 and self.tmdb_season == season else None
 
 
 def positive(season: int | None, number: int) -> tuple[int | None, int] | None:
@@ -99,11 +139,16 @@ def map_episode(item: Episode, lists: Lists) -> Episode:
 # --- reading
 
 
-def load_lists(paths: str) -> Lists:
-    """The lists at these paths, of an anime the first that names it. Raises Unusable."""
+def load_contents(paths: str) -> list[bytes]:
+    """The content of the files at these paths. Raises Unusable."""
+    return [list_content(Path(path)) for path in filter(None, paths.split(os.pathsep))]
+
+
+def merge_lists(contents: Iterable[bytes]) -> Lists:
+    """The lists in these XML files, of an anime the first that names it. Raises Unusable."""
     found: dict[int, Anime] = {}
-    for path in filter(None, paths.split(os.pathsep)):
-        for anidb, anime in read_list(list_content(Path(path))).items():
+    for content in contents:
+        for anidb, anime in read_list(content).items():
             found.setdefault(anidb, anime)
     return found
 
@@ -157,6 +202,9 @@ class Reading:
                 season=parse_number(season),
                 absolute=season == ABSOLUTE,
                 offset=parse_number(given.get("episodeoffset")) or 0,
+                tmdb=parse_number(given.get("tmdbtv")),
+                tmdb_season=parse_number(given.get("tmdbseason")),
+                tmdb_offset=parse_number(given.get("tmdboffset")) or 0,
             )
         elif name == "mapping":
             self.mapping, self.said = dict(given), ""
@@ -187,6 +235,7 @@ def parse_range(given: Mapping[str, str], said: str) -> Range | None:
         end=parse_number(given.get("end")),
         offset=parse_number(given.get("offset")) or 0,
         pairs=dict(parse_pairs(said)),
+        parts=frozenset(parse_parts(said)),
     )
 
 
@@ -198,6 +247,12 @@ def parse_pairs(said: str) -> list[tuple[int, int | None]]:
             there = parse_number(match[2])
             found.append((int(match[1]), there or None))
     return found
+
+
+def parse_parts(said: str) -> list[int]:
+    """`;4-5+6;`: 5 and 6 are parts of one episode."""
+    several = [match[2].split("+") for pair in said.split(";") if (match := PAIR.fullmatch(pair))]
+    return [int(part) for parts in several if len(parts) > 1 for part in parts if part]
 
 
 def parse_number(text: str | None) -> int | None:

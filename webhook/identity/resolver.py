@@ -12,7 +12,8 @@ from dataclasses import replace
 from webhook import clock
 from webhook.domain import anime
 from webhook.domain.anime import Lists
-from webhook.domain.event import Episode, Item, Movie, Show
+from webhook.domain.anime_index import AnimeEntry, AnimeIndex, AnimeNamespace
+from webhook.domain.event import Episode, Item, Kind, Movie, Show
 from webhook.domain.outcome import Undelivered, Unmatched
 from webhook.identity import matches
 from webhook.identity.lookup_round import LookupRound, has_needed_id
@@ -37,6 +38,9 @@ CHOICES_TTL = 2.0
 CANDIDATES_TIMEOUT = 20.0
 """Seconds that looking for candidates may take; a delivery waits for them."""
 ID_LABELS = {"tvdb": "TheTVDB id", "tmdb": "TMDB id", "imdb": "IMDb id"}
+SERIES_IDS: Mapping[Kind, tuple[str, ...]] = {Kind.EPISODE: ("show.tvdb",), Kind.MOVIE: ("tmdb",)}
+"""The ids by which mapping lists know an item best."""
+
 NO_LOOKUPS = (
     "no lookup is set up that could find it (set TMDB_TOKEN, TVDB_API_KEY, or TRAKT_CLIENT_ID and "
     "TRAKT_CLIENT_SECRET)"
@@ -46,10 +50,17 @@ NO_LOOKUPS = (
 class Identity:
     """Completes items. `lookups` are asked in the order in which they cost least."""
 
-    def __init__(self, database: Database, lookups: Sequence[Lookup], lists: Lists | None = None) -> None:
+    def __init__(
+        self,
+        database: Database,
+        lookups: Sequence[Lookup],
+        lists: Lists | None = None,
+        index: AnimeIndex | None = None,
+    ) -> None:
         self.database = database
         self.lookups = lookups
         self.lists = lists or {}
+        self.index = index or AnimeIndex()
         self._recent: OrderedDict[str, KnownItem] = OrderedDict()
         self._asking: dict[tuple[str, ...], asyncio.Task[Item]] = {}
         self._choices: Mapping[str, matches.Choice] = {}
@@ -66,6 +77,24 @@ class Identity:
             if again == known:
                 raise
             return await self.settle(again, needs)
+
+    async def find_anime(self, item: Item, namespace: AnimeNamespace) -> AnimeEntry:
+        """The anime that an item is by the mapping lists, whatever its title; raises Unmatched or Retry."""
+        item = await self.of_known_show(item)
+        known = self.apply_known_places(item, await self.choices(anew=True))
+        try:
+            return self.index.find(known, namespace)
+        except Unmatched:
+            needs = SERIES_IDS.get(known.kind, ())
+            if not self.index or has_needed_id(known, needs):
+                raise
+            asking = LookupRound(self.lookups)
+            found, _ = await asking.by_ids(known, needs)
+            if found is not None and has_needed_id(found, needs):
+                return self.index.find(found, namespace)
+            if asking.trouble is not None:
+                raise asking.trouble from None
+            raise
 
     async def of_known_show(self, item: Item) -> Item:
         """An episode of which Plex named the show by its own id, with the other ids of that show."""

@@ -11,7 +11,8 @@ from sqlalchemy import Connection
 from webhook import lookups, servers, trackers
 from webhook import settings as environment
 from webhook.accounts import settings_store
-from webhook.domain import anime
+from webhook.domain.anime import Unusable
+from webhook.domain.anime_index import load_anime
 from webhook.service import Service
 from webhook.settings import Environ, SettingsError
 from webhook.web.http.errors import Problem
@@ -67,8 +68,8 @@ def check_all_clients(environ: Environ, http: httpx.AsyncClient) -> None:
         for name, module in modules.items():
             build_optional_client(name, module, environ, http)
     try:
-        anime.load_lists(anime_lists)
-    except anime.Unusable as error:
+        load_anime(anime_lists)
+    except Unusable as error:
         raise SettingsError(f"ANIME_LISTS: {error}") from error
 
 
