@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
-from datetime import datetime, timedelta
+from collections.abc import AsyncIterator, Mapping, Sequence
+from datetime import UTC, datetime, timedelta, tzinfo
 from typing import Any
 
 from webhook.domain.copies import Copy, Expectation, choose_copies
@@ -36,7 +36,7 @@ class Library:
 class Access:
     """Fulfils `webhook.trackers.Access`: tokens, renewed by the tracker's own `refresh` if it has one.
 
-    `handles` are what deliveries made at the service. `renewals` counts how often it went to the service; as
+    `handles` are what deliveries made at the service, `stored` those that were stored before they were sent. `renewals` counts how often it went to the service; as
     in the real one, who asks with tokens that are not the newest any more gets the newest, without another renewal.
     """
 
@@ -45,6 +45,8 @@ class Access:
         self.tracker = tracker
         self.library = Library()
         self.handles: set[str] = set()
+        self.stored: dict[int, str] = {}
+        self.zone: tzinfo = UTC
         self.renewals = 0
         self.expected: list[Expectation] = []
         self.calls_left: DailyCalls | None = None
@@ -67,6 +69,12 @@ class Access:
 
     async def note_calls(self, left: DailyCalls) -> None:
         self.calls_left = left
+
+    async def store_handles(self, handles: Mapping[int, str]) -> None:
+        self.stored |= handles
+
+    async def find_zone(self) -> tzinfo:
+        return self.zone
 
     async def expect(self, expected: Sequence[Expectation]) -> None:
         self.expected += expected

@@ -73,12 +73,17 @@ class Anna:
         return self.module.build(self.module.Settings(**self.adapter.settings(self.server.url)), http)
 
     def send(self, delivery: Delivery) -> Any:
+        delivery = self.with_handle(delivery)
         return self.run(lambda tracker: tracker.send(delivery, self.access))
 
     def send_many(self, deliveries: Sequence[Delivery] | None = None) -> Any:
         """These late marks in one call, or all that the adapter has."""
-        several = self.adapter.many if deliveries is None else deliveries
+        several = [self.with_handle(one) for one in (self.adapter.many if deliveries is None else deliveries)]
         return self.run(lambda tracker: tracker.send_many(several, self.access))
+
+    def with_handle(self, delivery: Delivery) -> Delivery:
+        """As the outbox hands it out: with the handle that was stored before an earlier try."""
+        return replace(delivery, remote_id=delivery.remote_id or self.access.stored.get(delivery.id))
 
     def held(self, since: datetime | None = None) -> tuple[list[WatchedItem], Any]:
         """What the account holds, as far as it can be read, and the decision that broke it off, or None."""

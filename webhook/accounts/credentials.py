@@ -8,12 +8,12 @@ import hashlib
 import time
 from collections import defaultdict
 from collections.abc import AsyncIterator, Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import datetime, timedelta, tzinfo
 from typing import Any, cast
 
 import orjson
 from cryptography.fernet import Fernet, InvalidToken
-from sqlalchemy import Connection, select, update
+from sqlalchemy import Connection, and_, select, update
 
 from webhook import clock
 from webhook.domain.copies import Copy, Expectation, choose_copies
@@ -24,6 +24,7 @@ from webhook.domain.outcome import UNREADABLE, Park, Snooze
 from webhook.domain.play import State
 from webhook.history import server_items
 from webhook.history.shelf import Shelf
+from webhook.history.stats_span import zone_for
 from webhook.queues import calls_left, expectations
 from webhook.queues.expectations import Expected
 from webhook.queues.mark_pace import PaceRequest, find_delays
@@ -188,6 +189,17 @@ class AccountAccess:
 
     async def note_calls(self, left: DailyCalls) -> None:
         await self._credentials.note_calls(self._account_id, left)
+
+    async def store_handles(self, handles: Mapping[int, str]) -> None:
+        def store(connection: Connection) -> None:
+            for delivery_id, handle in handles.items():
+                mine = and_(delivery.c.id == delivery_id, delivery.c.account_id == self._account_id)
+                connection.execute(update(delivery).where(mine).values(remote_id=handle))
+
+        await self._credentials.database.run(store)
+
+    async def find_zone(self) -> tzinfo:
+        return await self._credentials.database.read(lambda connection: zone_for(connection, self._person_id))
 
     async def expect(self, expected: Sequence[Expectation]) -> None:
         person_id, server = self._person_id, self._tokens.get("server")

@@ -17,6 +17,7 @@ from webhook import clock
 from webhook.accounts.credentials import AccountAccess, Credentials
 from webhook.client import DryRunStop, Recorder, recording
 from webhook.domain import retry
+from webhook.domain.anime_index import AnimeNamespace
 from webhook.domain.event import Action, item_from_json, round_rating
 from webhook.domain.outcome import Dead, Done, Park, Retry, Skip, Snooze, Undelivered, Unmatched
 from webhook.domain.play import Dated
@@ -254,6 +255,8 @@ async def open_access(context: LaneContext) -> AccountAccess:
 
 async def identify(context: LaneContext, delivery: Delivery) -> Delivery | Undelivered:
     """The delivery with the ids its tracker needs, or why there are none."""
+    if context.tracker.anime_ids is not None:
+        return await identify_anime(context, delivery, context.tracker.anime_ids)
     kind = delivery.item.kind
     needs, wants = (ids.get(kind, ()) for ids in (context.tracker.needs, context.tracker.wants))
     if wants and not delivery.late:
@@ -261,6 +264,18 @@ async def identify(context: LaneContext, delivery: Delivery) -> Delivery | Undel
             return replace(delivery, item=await context.identity.resolve(delivery.item, wants))
     try:
         return replace(delivery, item=await context.identity.resolve(delivery.item, needs))
+    except Undelivered as decision:
+        return decision
+
+
+async def identify_anime(
+    context: LaneContext, delivery: Delivery, namespace: AnimeNamespace
+) -> Delivery | Undelivered:
+    """The delivery with the anime it is; what is undone is known by its handle."""
+    if delivery.action is Action.UNWATCHED:
+        return delivery
+    try:
+        return replace(delivery, anime=await context.identity.find_anime(delivery.item, namespace))
     except Undelivered as decision:
         return decision
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, and_, bindparam, insert, select, update
+from sqlalchemy import Connection, String, and_, bindparam, func, insert, select, update
 
 from webhook.domain.outcome import Park
 from webhook.domain.states import SETTLED, DeliveryState
@@ -83,7 +83,9 @@ SETTLE = Prepared(
         state=bindparam("state"),
         claimed=False,
         settled_at=bindparam("settled_at"),
-        **{name: bindparam(name) for name in COPIED},
+        **{name: bindparam(name) for name in COPIED if name != "remote_id"},
+        # A handle that was stored before the attempt stays.
+        remote_id=func.coalesce(bindparam("remote_id", type_=String), delivery.c.remote_id),
     )
 )
 RECORD_ATTEMPT = Prepared(insert(attempt))

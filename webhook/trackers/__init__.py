@@ -11,10 +11,11 @@ import importlib
 import pkgutil
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime, timedelta, tzinfo
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
+from webhook.domain.anime_index import AnimeEntry, AnimeNamespace
 from webhook.domain.copies import Copy, Expectation
 from webhook.domain.daily_calls import DailyCalls
 from webhook.domain.event import Action, Item, Kind
@@ -39,7 +40,8 @@ class Delivery:
     makes the watched mark, `started_at` is when the play began. `late`: nothing that happens now, because it is
     too old or was read from a record of the past, so it goes out with its date. `unsure`: an earlier attempt
     may have been recorded, so look at the service before sending. `remote_id` is the handle the service gave
-    for what is to be undone. `asked`: a person asked for it, as by a restore.
+    for what is to be undone, or that was stored before an earlier attempt. `asked`: a person asked for it, as by a
+    restore. `anime` is the entry that it is, for a tracker that keeps such.
     """
 
     id: int
@@ -60,6 +62,7 @@ class Delivery:
     attempts: int = 0
     position_ms: int | None = None
     asked: bool = False
+    anime: AnimeEntry | None = None
 
 
 class Library(Protocol):
@@ -94,6 +97,12 @@ class Access(Protocol):
 
     async def note_calls(self, left: DailyCalls) -> None:
         """Store how many calls the service still takes today, to be shown."""
+
+    async def store_handles(self, handles: Mapping[int, str]) -> None:
+        """Store, before anything is sent, the handles by which deliveries (by their ids) are recognised and undone."""
+
+    async def find_zone(self) -> tzinfo:
+        """The time zone that the person's days begin in."""
 
     async def expect(self, expected: Sequence[Expectation]) -> None:
         """Store, before anything is sent, what the media server will report of it."""
@@ -134,6 +143,7 @@ class Tracker(Protocol):
     many_hosts: bool  # each account has an address of its own, so that no account's trouble is another's
     one_mark: bool  # keeps one mark of an item, however often it was watched
     undated: bool  # takes a viewing without a date
+    anime_ids: AnimeNamespace | None  # keeps one entry for each anime, known by the ids of this service
     local: bool  # keeps its records in our own database, where nothing is sent over the network
 
     async def send(self, delivery: Delivery, access: Access) -> Done:

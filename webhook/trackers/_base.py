@@ -9,6 +9,7 @@ import httpx
 from pydantic import BaseModel, ConfigDict, Field
 
 from webhook.client import FORM, MAX_ANSWER, USER_AGENT, call, excerpt
+from webhook.domain.anime_index import AnimeNamespace
 from webhook.domain.event import Action, Kind
 from webhook.domain.outcome import Dead, Done, Retry, Skip, Undelivered
 from webhook.domain.play import Dated
@@ -53,6 +54,7 @@ class BaseTracker:
     wants: Mapping[Kind, tuple[str, ...]] = {}
     one_mark = False
     undated = False
+    anime_ids: AnimeNamespace | None = None
     local = False
     statuses: ClassVar[Mapping[int, Rule]] = {}
     errors: ClassVar[Mapping[int, Rule]] = {}
