@@ -52,3 +52,20 @@ class RateLimit:
         """The time until more calls are taken, where the answer says it."""
         value = response.headers.get(self.reset, "")
         return min(timedelta(seconds=int(value[:9])), MAX_RETRY_AFTER) if value.isdecimal() else None
+
+
+@dataclass(slots=True)
+class CallPace:
+    """Spreads the calls of all accounts over the minute, in the order in which they come."""
+
+    per_minute: float
+    free_at: float = 0.0
+
+    async def wait(self) -> None:
+        if self.per_minute <= 0:
+            return
+        now = time.monotonic()
+        begin = max(now, self.free_at)
+        self.free_at = begin + 60 / self.per_minute
+        if begin > now:
+            await asyncio.sleep(begin - now)
