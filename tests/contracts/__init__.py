@@ -8,10 +8,23 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from tests.contracts import floppy, lastfm, listenbrainz, mdblist, scrob, simkl, tmdb, trakt, tvdb, tvtime
+from tests.contracts import (
+    anilist,
+    floppy,
+    lastfm,
+    listenbrainz,
+    mdblist,
+    scrob,
+    simkl,
+    tmdb,
+    trakt,
+    tvdb,
+    tvtime,
+)
 from tests.contracts._schema import Contract, Request
 
 CONTRACTS: Mapping[str, Contract] = {
+    "anilist": anilist.CONTRACT,
     "floppy": floppy.CONTRACT,
     "lastfm": lastfm.CONTRACT,
     "listenbrainz": listenbrainz.CONTRACT,

@@ -14,6 +14,7 @@ import pytest
 
 from tests.contracts import CONTRACTS, violations
 from tests.fakes._server import Call, Fake, Server
+from tests.fakes.anilist import AniList
 from tests.fakes.floppy import Floppy
 from tests.fakes.lastfm import LastFM
 from tests.fakes.listenbrainz import ListenBrainz
@@ -27,6 +28,7 @@ from tests.fakes.tvtime import TVTime
 
 FAKES: tuple[type[Fake], ...] = (
     Floppy,
+    AniList,
     LastFM,
     ListenBrainz,
     MDBList,
@@ -68,6 +70,12 @@ HEADERS: Mapping[str, Mapping[str, str]] = {
         "authorization": "Bearer token",
     },
     "scrob": {"content-type": "application/json", "user-agent": "Watchmark/1.0", "x-api-key": "key"},
+    "anilist": {
+        "content-type": "application/json",
+        "accept": "application/json",
+        "user-agent": "Watchmark/1.0",
+        "authorization": "Bearer token",
+    },
     "tvtime": {"user-agent": "Watchmark/1.0", "authorization": "Bearer token"},
     "tmdb": {"user-agent": "Watchmark/1.0"},
     "tvdb": {"user-agent": "Watchmark/1.0", "authorization": "Bearer token"},
@@ -85,6 +93,8 @@ SCROBBED = {
 }
 FLOPPY_FILM = "/api/v1/media/movie/tmdb/20526"
 ENDED = {"end_date": "2026-11-20T19:00:00Z"}
+PROGRESS = {"mediaId": 16498, "status": "CURRENT", "progress": 5, "repeat": 0}
+SAVE = {"query": "mutation($mediaId:Int){SaveMediaListEntry(mediaId:$mediaId){id}}", "variables": PROGRESS}
 LISTEN = {
     "listened_at": 1795380000,
     "track_metadata": {"artist_name": "Röyksopp", "track_name": "Some Resolve"},
@@ -156,6 +166,8 @@ RIGHT: list[tuple[str, str, str, Any]] = [
     ("floppy", "POST", "/api/v1/media/tv/tmdb/1396/2/episodes/5/watch", ENDED),
     ("scrob", "POST", "/api/proxy/history", SCROBBED),
     ("scrob", "DELETE", "/history/event/9001", None),
+    ("anilist", "POST", "/", SAVE),
+    ("anilist", "POST", "/Viewer", {"query": "query{Viewer{id}}", "variables": {}}),
     ("tvtime", "POST", "/sidecar/api2.tozelabs.com/v2/watched_episodes/episode/7?is_rewatch=0", None),
     ("tmdb", "GET", "/3/find/tt0903747?external_source=imdb_id&api_key=abc", None),
     ("tvdb", "GET", "/v4/series/81189/episodes/official?page=0&season=1&episodeNumber=2", None),
@@ -221,6 +233,9 @@ WRONG: list[tuple[str, str, str, Any, str]] = [
     ("scrob", "POST", "/history", {**SCROBBED, "watched_at": "2026-11-20T22:00:00+02:00"}, "watched_at"),
     ("scrob", "POST", "/history", {**SCROBBED, "media_type": "episode"}, "series_tmdb_id"),
     ("scrob", "DELETE", "/history/item?tmdb_id=20526&media_type=movie", None, "no DELETE"),
+    ("anilist", "POST", "/", {**SAVE, "variables": {**PROGRESS, "status": "WATCHING"}}, "WATCHING"),
+    ("anilist", "POST", "/SaveMediaListEntry", {**SAVE, "variables": {"mediaId": 16498}}, "status"),
+    ("anilist", "POST", "/MediaListCollection", SAVE, "no POST"),
     ("tvtime", "POST", "/sidecar/api2.tozelabs.com/v2/watched_episodes/episode/7", None, "is_rewatch"),
     ("tmdb", "GET", "/3/find/tt0903747", None, "external_source"),
     ("tvdb", "GET", "/v4/series/81189/episodes/official", None, "page"),

@@ -27,6 +27,7 @@ from pydantic import SecretStr
 
 from tests.compat._own import Own
 from tests.fakes._server import Clock, Fake
+from tests.fakes.anilist import AniList as FakeAniList
 from tests.fakes.emby import Emby as FakeEmby
 from tests.fakes.floppy import Floppy as FakeFloppy
 from tests.fakes.jellyfin import Jellyfin as FakeJellyfin
@@ -43,6 +44,7 @@ from tests.fakes.tvtime import TVTime as FakeTVTime
 from tests.fakes.tvtime import Viewing
 from tests.fakes.webhook_out import WebhookOut as FakeWebhookOut
 from tests.trackers._at_home import FILM_DTO, PILOT_DTO, PLEX_FILM, PLEX_PILOT, PLEX_SHOW, SHOW_DTO
+from webhook.domain.anime_index import AnimeEntry
 from webhook.domain.event import Action, Episode, Ids, Item, Movie, Track
 from webhook.trackers import Delivery, Tokens
 
@@ -120,7 +122,8 @@ class Adapter:
     before NOW; `three_pages` of them take three calls of `reads`, which lists them. `dates_itself`: what
     the service is told has the time of the real clock, which is not NOW. `ticks`: the service can be given no
     date, and each of its marks has the time at which it was made. `blind`: the service cannot be asked, so that it has
-    no list, any success says no more than that it came, and what is unsure waits for a person.
+    no list, any success says no more than that it came, and what is unsure waits for a person. `lists`: the tracker
+    lists what the account holds (`ListsHistory`).
     """
 
     fake: Callable[[], Fake]
@@ -144,6 +147,20 @@ class Adapter:
     dates_itself: bool = False
     ticks: bool = False
     blind: bool = False
+    lists: bool = True
+
+
+def anilist_at_home() -> FakeAniList:
+    fake = FakeAniList(clock=Clock(NOW))
+    fake.add(120526, None, format="MOVIE")
+    fake.add(101396, 7)
+    return fake
+
+
+def anilist_holds(fake: Any, hours: Iterable[int]) -> None:
+    for ago in hours:
+        fake.add(5000 + ago, 12)
+        fake.remember("anna", 5000 + ago, "CURRENT", 1)
 
 
 def lastfm_holds(fake: Any, hours: Iterable[int]) -> None:
@@ -262,6 +279,35 @@ def adapt_browser(fake: Callable[..., Any], writes: str, reads: str) -> Adapter:
 
 ADAPTERS: dict[str, Adapter] = {
     # One entry for each file of webhook/trackers, in the order of the alphabet; after an @, where else it is run.
+    "anilist": Adapter(
+        fake=anilist_at_home,
+        settings=lambda url: {"client_id": "4711", "api_url": url, "calls_per_minute": 0},
+        tokens=lambda fake: fake.sign_in("anna"),
+        gone=lambda fake: fake.revoke("anna"),
+        forget=lambda fake: fake.user("anna").entries.clear(),
+        marks=lambda fake: sum(entry.progress for entry in fake.user("anna").entries.values()),
+        told=(
+            Told(replace(WATCHED_FILM, anime=AnimeEntry(id=120526, number=1)), "POST /SaveMediaListEntry"),
+            Told(replace(WATCHED, anime=AnimeEntry(id=101396, number=1)), "POST /SaveMediaListEntry"),
+            Told(replace(LATE_WATCHED, anime=AnimeEntry(id=101396, number=1)), "POST /SaveMediaListEntry"),
+        ),
+        many=(
+            replace(LATE_FILM, anime=AnimeEntry(id=120526, number=1)),
+            replace(LATE_WATCHED, anime=AnimeEntry(id=101396, number=1)),
+        ),
+        many_route="POST /SaveMediaListEntry",
+        many_calls=2,
+        public=frozenset({"name"}),
+        wrong=SONG,
+        fill=anilist_holds,
+        says={
+            401: {
+                "status": 200,
+                "body": {"data": None, "errors": [{"message": "Invalid token", "status": 401}]},
+            }
+        },
+        lists=False,
+    ),
     "emby": adapt_browser(FakeEmby, f"POST /Users/{'aa' * 16}/Items", f"GET /Users/{'aa' * 16}/Items"),
     "floppy": Adapter(
         fake=lambda: FakeFloppy(clock=Clock(NOW)),

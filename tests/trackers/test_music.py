@@ -34,6 +34,7 @@ SET_UP = {
     "TRAKT_CLIENT_SECRET": "secret",
     "SIMKL_CLIENT_ID": "id",
     "FLOPPY_URL": "http://floppy.invalid",
+    "ANILIST_CLIENT_ID": "id",
     "SCROB_URL": "http://scrob.invalid",
     "LASTFM_API_KEY": "key",
     "LASTFM_SECRET": "secret",
