@@ -44,6 +44,7 @@ ALL = [
     "mdblist",
     "floppy",
     "scrob",
+    "anilist",
     "simkl",
     "lastfm",
     "listenbrainz",

@@ -116,7 +116,8 @@ def by_password(at: Desk, tracker: Tracker, owner: PersonRow, as_json: bool) -> 
 
 
 def by_token(at: Desk, tracker: Tracker, owner: PersonRow, as_json: bool) -> ConnectResult:
-    (token,) = read_input(f"{tracker.label} token: ")
+    page: str = getattr(tracker, "token_page", "")
+    (token,) = read_input(f"{tracker.label} token{f' (from {page})' if page else ''}: ")
     return at.run(account_book.connect_token(at, owner.id, tracker.name, token))
 
 

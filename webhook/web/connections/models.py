@@ -104,6 +104,9 @@ class ConnectionJson(TypedDict):
     purpose: str
     steps: list[str]
     sign_in: SignInMethod | None
+    token_page: Annotated[
+        str | None, Field(description="Where a person gets the token that they paste, if that is a page.")
+    ]
     settings: list[ConnectionSetting]
     accounts: list[ConnectionAccount]
     tested: Tested | None

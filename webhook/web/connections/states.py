@@ -77,6 +77,7 @@ def _describe(
         "purpose": one.purpose,
         "steps": list(one.steps),
         "sign_in": sign_in_of(service, one),
+        "token_page": token_page_of(service, one),
         "settings": [setting(service, key, info) for key, info in one.fields.items()]
         if visitor.is_admin
         else [],
@@ -144,6 +145,12 @@ def sign_in_of(service: Service, one: ServiceInfo) -> trackers.SignIn | None:
     """The sign-in method of a configured tracker: device, web, password, token or none."""
     tracker = service.trackers.get(one.name) if one.takes_accounts else None
     return None if tracker is None else tracker.sign_in
+
+
+def token_page_of(service: Service, one: ServiceInfo) -> str | None:
+    """The page with the token of a tracker that one is pasted for; None where it is no page."""
+    page: str = getattr(service.trackers.get(one.name), "token_page", "")
+    return page if page.startswith("https://") else None
 
 
 def setting(service: Service, key: str, info: FieldInfo) -> ConnectionSetting:
