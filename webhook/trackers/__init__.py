@@ -39,9 +39,8 @@ class Delivery:
     `progress` is percent (0-100), `at` is aware UTC: when it happened, as exactly as `dated` says. `mark`
     makes the watched mark, `started_at` is when the play began. `late`: nothing that happens now, because it is
     too old or was read from a record of the past, so it goes out with its date. `unsure`: an earlier attempt
-    may have been recorded, so look at the service before sending. `remote_id` is the handle the service gave
-    for what is to be undone, or that was stored before an earlier attempt. `asked`: a person asked for it, as by a
-    restore. `anime` is the entry that it is, for a tracker that keeps such.
+    may have been recorded, so look at the service before sending. `remote_id` is the handle of what is to be
+    undone, or that was stored before an earlier attempt. `asked`: a person asked for it. `anime` is its entry.
     """
 
     id: int
@@ -164,10 +163,9 @@ class Batches(Protocol):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class WatchedItem:
-    """One viewing that an account holds already.
+    """One viewing that an account holds already; of a service that keeps one play an item, its last.
 
-    `at` is when it was watched, of a track when it began (as both music services keep it), and None where
-    the service keeps no date. A service that keeps one play an item gives its last.
+    `at` is when it was watched, of a track when it began (as both music services keep it), None without a date.
     """
 
     item: Item
@@ -176,10 +174,7 @@ class WatchedItem:
 
 
 class ListsCopies(Protocol):
-    """A media server, whose account is told of what the person watched elsewhere.
-
-    Its account is told nothing until that is switched on.
-    """
+    """A media server, whose account is told what the person watched elsewhere once that is switched on."""
 
     def copies(self, access: Access) -> AsyncIterator[Sequence[Copy]]:
         """All films and episodes that the account sees, a page at a time; raises as `send` does."""
