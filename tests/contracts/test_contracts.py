@@ -18,6 +18,7 @@ from tests.fakes.anilist import AniList
 from tests.fakes.floppy import Floppy
 from tests.fakes.lastfm import LastFM
 from tests.fakes.listenbrainz import ListenBrainz
+from tests.fakes.mal import MyAnimeList
 from tests.fakes.mdblist import MDBList
 from tests.fakes.scrob import Scrob
 from tests.fakes.simkl import Simkl
@@ -31,6 +32,7 @@ FAKES: tuple[type[Fake], ...] = (
     AniList,
     LastFM,
     ListenBrainz,
+    MyAnimeList,
     MDBList,
     Scrob,
     Simkl,
@@ -70,6 +72,11 @@ HEADERS: Mapping[str, Mapping[str, str]] = {
         "authorization": "Bearer token",
     },
     "scrob": {"content-type": "application/json", "user-agent": "Watchmark/1.0", "x-api-key": "key"},
+    "mal": {
+        "content-type": "application/x-www-form-urlencoded",
+        "user-agent": "Watchmark/1.0",
+        "authorization": "Bearer token",
+    },
     "anilist": {
         "content-type": "application/json",
         "accept": "application/json",
@@ -167,6 +174,8 @@ RIGHT: list[tuple[str, str, str, Any]] = [
     ("scrob", "POST", "/api/proxy/history", SCROBBED),
     ("scrob", "DELETE", "/history/event/9001", None),
     ("anilist", "POST", "/", SAVE),
+    ("mal", "PUT", "/v2/anime/16498/my_list_status", {"status": "watching", "num_watched_episodes": "5"}),
+    ("mal", "GET", "/anime/16498?fields=num_episodes", None),
     ("anilist", "POST", "/Viewer", {"query": "query{Viewer{id}}", "variables": {}}),
     ("tvtime", "POST", "/sidecar/api2.tozelabs.com/v2/watched_episodes/episode/7?is_rewatch=0", None),
     ("tmdb", "GET", "/3/find/tt0903747?external_source=imdb_id&api_key=abc", None),
@@ -236,6 +245,12 @@ WRONG: list[tuple[str, str, str, Any, str]] = [
     ("anilist", "POST", "/", {**SAVE, "variables": {**PROGRESS, "status": "WATCHING"}}, "WATCHING"),
     ("anilist", "POST", "/SaveMediaListEntry", {**SAVE, "variables": {"mediaId": 16498}}, "status"),
     ("anilist", "POST", "/MediaListCollection", SAVE, "no POST"),
+    (
+        *("mal", "PUT", "/v2/anime/16498/my_list_status"),
+        {"status": "watching", "num_episodes_watched": "5"},
+        "num_watched_episodes",
+    ),
+    ("mal", "PATCH", "/v2/anime/16498", {}, "no PATCH"),
     ("tvtime", "POST", "/sidecar/api2.tozelabs.com/v2/watched_episodes/episode/7", None, "is_rewatch"),
     ("tmdb", "GET", "/3/find/tt0903747", None, "external_source"),
     ("tvdb", "GET", "/v4/series/81189/episodes/official", None, "page"),

@@ -33,6 +33,7 @@ from tests.fakes.floppy import Floppy as FakeFloppy
 from tests.fakes.jellyfin import Jellyfin as FakeJellyfin
 from tests.fakes.lastfm import LastFM as FakeLastFM
 from tests.fakes.listenbrainz import ListenBrainz as FakeListenBrainz
+from tests.fakes.mal import MyAnimeList as FakeMyAnimeList
 from tests.fakes.mdblist import MDBList as FakeMDBList
 from tests.fakes.plex import ANNA
 from tests.fakes.plex import Plex as FakePlex
@@ -161,6 +162,19 @@ def anilist_holds(fake: Any, hours: Iterable[int]) -> None:
     for ago in hours:
         fake.add(5000 + ago, 12)
         fake.remember("anna", 5000 + ago, "CURRENT", 1)
+
+
+def mal_at_home() -> FakeMyAnimeList:
+    fake = FakeMyAnimeList(clock=Clock(NOW))
+    fake.add(220526, None, media_type="movie")
+    fake.add(201396, 7)
+    return fake
+
+
+def mal_holds(fake: Any, hours: Iterable[int]) -> None:
+    for ago in hours:
+        fake.add(5000 + ago, 12)
+        fake.remember("anna", 5000 + ago, "watching", 1)
 
 
 def lastfm_holds(fake: Any, hours: Iterable[int]) -> None:
@@ -363,6 +377,34 @@ ADAPTERS: dict[str, Adapter] = {
         reads="GET /1/user/anna/listens",
         three_pages=130,
         says={401: {"status": 401, "body": {"code": 401, "error": "Invalid authorization token."}}},
+    ),
+    "mal": Adapter(
+        fake=mal_at_home,
+        settings=lambda url: {
+            "client_id": "4711",
+            "api_url": f"{url}/v2",
+            "auth_url": url,
+            "calls_per_minute": 0,
+        },
+        tokens=lambda fake: fake.sign_in("anna"),
+        expire=lambda fake: fake.expire("anna"),
+        gone=lambda fake: fake.revoke("anna"),
+        forget=lambda fake: fake.user("anna").entries.clear(),
+        marks=lambda fake: sum(entry.num_episodes_watched for entry in fake.user("anna").entries.values()),
+        told=(
+            Told(replace(WATCHED_FILM, anime=AnimeEntry(id=220526, number=1)), "PUT /v2/anime"),
+            Told(replace(WATCHED, anime=AnimeEntry(id=201396, number=1)), "PUT /v2/anime"),
+            Told(replace(LATE_WATCHED, anime=AnimeEntry(id=201396, number=1)), "PUT /v2/anime"),
+        ),
+        many=(
+            replace(LATE_FILM, anime=AnimeEntry(id=220526, number=1)),
+            replace(LATE_WATCHED, anime=AnimeEntry(id=201396, number=1)),
+        ),
+        many_route="PUT /v2/anime",
+        many_calls=2,
+        wrong=SONG,
+        fill=mal_holds,
+        lists=False,
     ),
     "mdblist": Adapter(
         fake=lambda: FakeMDBList(clock=Clock(NOW)),

@@ -597,7 +597,7 @@ def test_a_page_that_says_nothing_in_the_middle_is_tried_again(anna: Anna, how: 
     assert isinstance(broken, Retry), broken
 
 
-@every_that_ages
+@pytest.mark.parametrize("name", [name for name in AGING if name in LISTING])
 def test_a_sign_in_that_ages_while_the_account_is_read_is_renewed(anna: Anna) -> None:
     many = anna.adapter.three_pages
     anna.adapter.fill(anna.fake, range(many))

@@ -35,6 +35,7 @@ SET_UP = {
     "SIMKL_CLIENT_ID": "id",
     "FLOPPY_URL": "http://floppy.invalid",
     "ANILIST_CLIENT_ID": "id",
+    "MAL_CLIENT_ID": "id",
     "SCROB_URL": "http://scrob.invalid",
     "LASTFM_API_KEY": "key",
     "LASTFM_SECRET": "secret",

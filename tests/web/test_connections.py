@@ -45,6 +45,7 @@ ALL = [
     "floppy",
     "scrob",
     "anilist",
+    "mal",
     "simkl",
     "lastfm",
     "listenbrainz",

@@ -10,10 +10,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, tzinfo
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import httpx
-from pydantic import Field
 
 from webhook.client import send_in_dry_run
 from webhook.domain.anime_index import AnimeNamespace
@@ -21,7 +20,7 @@ from webhook.domain.event import Action, Kind
 from webhook.domain.outcome import Dead, Done, Retry, Skip, Snooze, Undelivered
 from webhook.domain.play import Dated
 from webhook.trackers import Access, Delivery
-from webhook.trackers._base import BatchTracker, Outcome, TrackerSettings
+from webhook.trackers._base import BatchTracker, Outcome
 from webhook.trackers._changes import without_doubt
 from webhook.trackers._pacing import CallPace
 from webhook.trackers._progress_rules import (
@@ -57,6 +56,10 @@ class ProgressTracker(BatchTracker):
     def __init__(self, http: httpx.AsyncClient, url: str, calls_per_minute: float) -> None:
         super().__init__(http, url, calls_per_minute / 60)
         self.pace = CallPace(calls_per_minute)
+
+    async def call(self, method: str, path: str | None, **more: Any) -> httpx.Response:
+        await self.pace.wait()
+        return await super().call(method, path, **more)
 
     async def read_anime(self, anime: int, access: Access) -> AnimeState:
         """The anime and the account's entry of it; raises as `send` does."""
@@ -195,9 +198,3 @@ def describe_entry(entry: ListEntry) -> str:
     if entry.status is ListStatus.REWATCHING:
         return f"rewatched up to episode {entry.progress}"
     return f"watched up to episode {entry.progress}"
-
-
-class ProgressSettings(TrackerSettings):
-    """Base class of the settings of progress trackers."""
-
-    calls_per_minute: float = Field(default=30, ge=0, description="Most calls a minute; 0 is no pacing")

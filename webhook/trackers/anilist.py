@@ -39,8 +39,9 @@ from webhook.domain.outcome import Dead, Park, Snooze, Undelivered, Unmatched
 from webhook.domain.retry import decide
 from webhook.settings import Address
 from webhook.trackers import Access, Tokens
+from webhook.trackers._base import TrackerSettings
 from webhook.trackers._json import JsonObject, as_int, as_rows, as_text, child, parse_object, unknown_shape
-from webhook.trackers._progress import ProgressSettings, ProgressTracker
+from webhook.trackers._progress import ProgressTracker
 from webhook.trackers._progress_rules import AnimeState, ListEntry, ListStatus
 from webhook.trackers._sign_in import PastedToken
 
@@ -67,7 +68,7 @@ WRITE = (
 )
 REMOVE = "mutation($id:Int){DeleteMediaListEntry(id:$id){deleted}}"
 
-STATUSES: Mapping[ListStatus, str] = {
+ENTRY_STATUSES: Mapping[ListStatus, str] = {
     ListStatus.WATCHING: "CURRENT",
     ListStatus.COMPLETED: "COMPLETED",
     ListStatus.PAUSED: "PAUSED",
@@ -75,10 +76,11 @@ STATUSES: Mapping[ListStatus, str] = {
     ListStatus.PLANNED: "PLANNING",
     ListStatus.REWATCHING: "REPEATING",
 }
-STATUS_OF = {wire: status for status, wire in STATUSES.items()}
+STATUS_OF = {wire: status for status, wire in ENTRY_STATUSES.items()}
 
 
-class Settings(ProgressSettings):
+class Settings(TrackerSettings):
+    calls_per_minute: float = Field(default=30, ge=0, description="Most calls a minute; 0 is no pacing")
     client_id: str = Field(
         description="ID of your client, from https://anilist.co/settings/developer", min_length=1
     )
@@ -121,7 +123,7 @@ class AniList(PastedToken, ProgressTracker):
         """The days go along where they change: AniList sets that of a completed entry itself where it is left out."""
         variables: JsonObject = {
             "mediaId": anime,
-            "status": STATUSES[after.status],
+            "status": ENTRY_STATUSES[after.status],
             "progress": after.progress,
             "repeat": after.repeat,
         }
@@ -145,7 +147,6 @@ class AniList(PastedToken, ProgressTracker):
 
     async def query(self, tokens: Tokens, query: str, **variables: Any) -> httpx.Response:
         """The answer to a query; an error in it raises its outcome."""
-        await self.pace.wait()
         response = await self.call("POST", None, tokens=tokens, json={"query": query, "variables": variables})
         self.accept_object(response, "data")
         return response
