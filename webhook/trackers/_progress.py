@@ -22,6 +22,7 @@ from webhook.domain.play import Dated
 from webhook.trackers import Access, Delivery
 from webhook.trackers._base import BatchTracker, Outcome
 from webhook.trackers._changes import without_doubt
+from webhook.trackers._facts import Anime, Cost, Dates, Facts, Rewatches
 from webhook.trackers._pacing import CallPace
 from webhook.trackers._progress_rules import (
     AnimeState,
@@ -46,6 +47,7 @@ CHANGED_SINCE = "the entry was changed since, so it stays as it is"
 class ProgressTracker(BatchTracker):
     """Keeps the progress in anime. A subclass reads, writes and removes an entry by its `anime_ids`."""
 
+    facts = Facts(Cost.FREE, Dates.SPAN, Rewatches.COUNTED, Anime.ONLY)
     kinds = frozenset({Kind.MOVIE, Kind.EPISODE})
     actions: ClassVar[Mapping[Action, str]] = {Action.WATCHED: "send_alone", Action.UNWATCHED: "unmark"}
     anime_ids: AnimeNamespace
