@@ -12,7 +12,7 @@ from base64 import b64decode, b64encode
 from binascii import Error
 from datetime import datetime
 
-PREFIX = "whsec_"
+SECRET_PREFIX = "whsec_"
 FEWEST, MOST = 24, 64
 """Bytes of a secret."""
 
@@ -20,9 +20,9 @@ FEWEST, MOST = 24, 64
 def read_secret(typed: str) -> bytes:
     """The key of a secret as it is typed, `whsec_` and base64; raises ValueError with what is wrong with it."""
     try:
-        key = b64decode(typed.removeprefix(PREFIX), validate=True)
+        key = b64decode(typed.removeprefix(SECRET_PREFIX), validate=True)
     except (Error, ValueError) as error:
-        raise ValueError(f"the signing secret is not {PREFIX} followed by base64") from error
+        raise ValueError(f"the signing secret is not {SECRET_PREFIX} followed by base64") from error
     if not FEWEST <= len(key) <= MOST:
         raise ValueError(f"the signing secret holds {len(key)} bytes, and {FEWEST} to {MOST} are wanted")
     return key
