@@ -13,6 +13,7 @@ from webhook.domain.event import Episode, Ids, Movie, Show
 from webhook.domain.play import Dated
 from webhook.transfer.imports import myanimelist
 from webhook.transfer.imports._archive import open_bundle
+from webhook.transfer.imports._streams import Allowance
 from webhook.transfer.records import ARCHIVED, FOLLOWING, STOPPED, Kept, Relation, Unusable
 
 DEFAULTS = {
@@ -106,6 +107,16 @@ def test_the_owner_may_leave_out_what_has_no_date(tmp_path: Path) -> None:
     assert (question.answer, question.accepts("all"), question.accepts("some")) == ("dated", True, False)
     assert [play.watched_at for play in plays(found)] == [noon(3, 1), noon(3, 20)]
     assert len(library(found)) == 2
+
+
+def test_what_is_counted_counts_towards_the_limit_of_rows(tmp_path: Path) -> None:
+    path = loose(tmp_path, exported(*[anime(my_watched_episodes="1000")] * 5))
+
+    with (
+        open_bundle(path, Allowance(rows=2_500)) as bundle,
+        pytest.raises(Unusable, match=r"more than 2,500 rows"),
+    ):
+        list(myanimelist.read(bundle))
 
 
 def test_a_date_that_is_set_later_is_of_the_same_play(tmp_path: Path) -> None:

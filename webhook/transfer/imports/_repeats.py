@@ -13,6 +13,7 @@ from webhook import clock
 from webhook.domain.event import Item
 from webhook.domain.play import Dated
 from webhook.transfer.imports._fields import KEY_LENGTH, Date, watched_play
+from webhook.transfer.imports._streams import Allowance
 from webhook.transfer.records import Viewing
 
 APART = timedelta(seconds=2)
@@ -22,10 +23,18 @@ APART = timedelta(seconds=2)
 class Repeats:
     """The viewings of one file, and how many of them said the same."""
 
-    def __init__(self, source: str) -> None:
+    def __init__(self, source: str, allowance: Allowance | None = None) -> None:
         self.source = source
+        self.allowance = allowance or Allowance()
+        self.unrolled = 0
         self.began = clock.now()
         self.counts: Counter[str] = Counter()
+
+    def unroll(self, item: Item, date: Date, key: str, row: str) -> Viewing:
+        """A viewing that a row only counts. Each counts like a row; raises Unusable above the limit."""
+        self.unrolled += 1
+        self.allowance.count_row("viewings that are only counted", self.unrolled)
+        return self.viewing(item, date, key, row)
 
     def viewing(self, item: Item, date: Date, key: str, row: str | None = None) -> Viewing:
         """The viewing of a row. `key` is the item's at the service, `row` the row's own where it has one."""

@@ -84,7 +84,7 @@ class Totals:
             for number in range(1, watched + 1):
                 date = self.date(number) if time == 1 else UNDATED
                 key = f"{number}:{title_key(self.item)}"
-                yield repeats.viewing(self.part(number), date, key, f"{time}:{key}")
+                yield repeats.unroll(self.part(number), date, key, f"{time}:{key}")
 
     def part(self, number: int) -> Movie | Episode:
         if isinstance(self.item, Movie):

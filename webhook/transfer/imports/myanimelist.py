@@ -47,7 +47,7 @@ def read(bundle: Bundle) -> Iterator[Entry]:
     """The entries of the list, in its order."""
     files = find_lists(bundle)
     bundle.plan(files)
-    repeats = Repeats("myanimelist")
+    repeats = Repeats("myanimelist", bundle.allowance)
     for name in files:
         for count, element in enumerate(bundle.elements(name, "anime"), start=1):
             if isinstance(element, Bad):

@@ -48,7 +48,7 @@ def read(bundle: Bundle) -> Iterator[Entry]:
             f"{bundle.path} holds no CSV of Yamtrack, which would have the columns {', '.join(REQUIRED)}."
         )
     bundle.plan(files)
-    repeats = Repeats("yamtrack")
+    repeats = Repeats("yamtrack", bundle.allowance)
     for name in files:
         others: Counter[str] = Counter()
         for row in bundle.rows(name, required=REQUIRED):
@@ -101,7 +101,7 @@ def viewings(row: Row, item: Movie, repeats: Repeats) -> Iterator[Viewing]:
     if again > MAX_REPEATS:
         raise Wrong(f"it counts more than {MAX_REPEATS:,} plays of one film")
     for count in range(again + 1):
-        yield repeats.viewing(item, seen if count == again else UNDATED, key, f"{count + 1}:{key}")
+        yield repeats.unroll(item, seen if count == again else UNDATED, key, f"{count + 1}:{key}")
 
 
 def of_show(row: Row, kind: str) -> Iterator[Entry]:
