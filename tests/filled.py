@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import orjson
-from sqlalchemy import Boolean, Column, Connection, Float, Integer, MetaData, Table, insert, select
+from sqlalchemy import Boolean, Column, Connection, Float, Integer, MetaData, Table, insert, inspect, select
 from sqlalchemy.types import LargeBinary
 
 from webhook.storage.tables import metadata
@@ -20,10 +20,14 @@ Contents = dict[str, list[tuple[Any, ...]]]
 
 
 def tables_of(connection: Connection) -> list[Table]:
-    """The tables as this revision has them, those that others refer to first."""
-    found = MetaData()
-    found.reflect(connection)
-    return [table for table in found.sorted_tables if table.name != "alembic_version"]
+    """The tables with the columns that this revision has, those that others refer to first."""
+    found = {name: columns for (_, name), columns in inspect(connection).get_multi_columns().items()}
+    assert found.keys() - metadata.tables.keys() == {"alembic_version"}
+    return [
+        Table(known.name, MetaData(), *(Column(one["name"], one["type"]) for one in found[known.name]))
+        for known in metadata.sorted_tables
+        if known.name in found
+    ]
 
 
 def fill(connection: Connection, tables: Sequence[Table]) -> None:

@@ -4,25 +4,24 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import shutil
 import signal
 import sqlite3
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import Connection, Table, inspect, select
+from sqlalchemy import Connection, Table, create_engine, inspect, select, text
 from typer.testing import CliRunner
 
 from tests.conftest import driver, made_database
 from tests.evening import film
 from tests.filled import RECENT, ROWS, Contents, fill, read, tables_of
-from tests.forked import FORKS
 from tests.prepared import open_service, prepare
-from tests.running import eventually
 from webhook import app, cli, clock
 from webhook.cli.move_database import hide_password
 from webhook.maintenance import move_database
@@ -31,7 +30,7 @@ from webhook.queues import inbox
 from webhook.queues.inbox import ReceivedWebhook
 from webhook.service import Service
 from webhook.storage import migrate
-from webhook.storage.db import Database, fresh_ids
+from webhook.storage.db import Database, Unavailable, fresh_ids
 from webhook.storage.tables import metadata, person, play, tally
 from webhook.storage.types import from_ms
 
@@ -233,31 +232,52 @@ def test_counts_that_differ_move_nothing(
 # --- a move that is killed
 
 
-def die(source: str, target: str) -> None:
-    """Move, and be killed when the last table is copied."""
+KILLED = """
+import os, signal, sys
+from webhook.maintenance import move_database
 
-    def kill(table: str, done: int, total: int) -> None:
-        if table == tally.name:
-            os.kill(os.getpid(), signal.SIGKILL)
+def kill(table, done, total):
+    if table == "tally":  # the last one
+        os.kill(os.getpid(), signal.SIGKILL)
 
-    move_database.move(source, target, kill)
+move_database.move(*sys.argv[1:], kill)
+"""
 
 
-def test_a_move_that_is_killed_leaves_nothing_that_is_taken_for_the_data(
-    source: str, postgres: str, tmp_path: Path
+def test_a_move_to_a_file_that_is_killed_leaves_nothing_that_is_taken_for_the_data(
+    source: str, tmp_path: Path
 ) -> None:
-    file = f"sqlite:///{tmp_path}/new/watchmark.db"
-    for target in (postgres, file):
-        process = FORKS.Process(target=die, args=(source, target))
-        process.start()
-        process.join(60)
-        assert process.exitcode == -signal.SIGKILL
+    target = f"sqlite:///{tmp_path}/new/watchmark.db"
 
-    eventually(lambda: not table_names(postgres), "the server has taken it back")
+    killed = subprocess.run([sys.executable, "-c", KILLED, source, target], check=False)
+
+    assert killed.returncode == -signal.SIGKILL
     assert not (tmp_path / "new" / "watchmark.db").exists()
-    assert {count.after for target in (postgres, file) for count in move_database.move(source, target)} == {
-        ROWS
-    }
+    assert {count.after for count in move_database.move(source, target)} == {ROWS}
+
+
+def test_a_move_to_postgresql_that_breaks_off_leaves_nothing(source: str, postgres: str) -> None:
+    watching = create_engine(postgres, isolation_level="AUTOCOMMIT")
+
+    def cut_off(table: str, done: int, total: int) -> None:
+        if table == tally.name:  # the last one
+            with watching.connect() as connection:
+                connection.execute(text(CUT_OFF))
+
+    with pytest.raises(Unavailable):
+        move_database.move(source, postgres, cut_off)
+    left = table_names(postgres)
+    watching.dispose()
+
+    assert left == []
+    assert {count.after for count in move_database.move(source, postgres)} == {ROWS}
+
+
+CUT_OFF = (
+    "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity "
+    "WHERE datname = current_database() AND pid <> pg_backend_pid()"
+)
+"""Ends what others have open here, and waits for its end, as where a client was killed."""
 
 
 # --- the command
