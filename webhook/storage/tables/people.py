@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import UniqueConstraint, false
+from sqlalchemy import Index, UniqueConstraint, false
 from sqlmodel import Field
 
 from webhook.storage.json_shapes import FiltersJson
@@ -161,6 +161,35 @@ class OidcUserRow(TableRow, table=True):
     last_seen: datetime = Field(sa_type=Utc)
 
 
+class SessionRow(TableRow, table=True):
+    """A browser in which a person is signed in, by the name that its signed cookie holds."""
+
+    __tablename__ = "session"
+    __table_args__ = (Index("ix_session_person", "person_id", "last_seen"), {"comment": __doc__})
+
+    id: int = id_field()
+    nonce: str = Field(max_length=32, unique=True)
+    person_id: int = Field(foreign_key="person.id", ondelete="CASCADE", sa_type=Id)
+    method: str = Field(max_length=16)
+    browser: str = Field(max_length=200)
+    address: str = Field(max_length=64)
+    created_at: datetime = Field(sa_type=Utc)
+    last_seen: datetime = Field(sa_type=Utc)
+
+
+class SecondFactorRow(TableRow, table=True):
+    """What a person's password needs beside it: a secret for codes, sealed, and the digests of recovery codes."""
+
+    __tablename__ = "second_factor"
+    __table_args__ = ({"comment": __doc__},)
+
+    person_id: int = Field(primary_key=True, foreign_key="person.id", ondelete="CASCADE", sa_type=Id)
+    sealed: str = Field(sa_type=Sealed)
+    last_step: int = Field(default=0, sa_type=Id)
+    recovery: list[str] = Field(sa_type=JsonText)
+    created_at: datetime = Field(sa_type=Utc)
+
+
 note = table_of(NoteRow)
 person = table_of(PersonRow)
 identity = table_of(IdentityRow)
@@ -171,3 +200,5 @@ app_session = table_of(AppSessionRow)
 app_grant = table_of(AppGrantRow)
 privacy = table_of(PrivacyRow)
 oidc_user = table_of(OidcUserRow)
+session = table_of(SessionRow)
+second_factor = table_of(SecondFactorRow)
