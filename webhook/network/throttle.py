@@ -41,6 +41,7 @@ class Pace:
 PACES: Mapping[str, Pace] = {
     "pair": Pace(5, 1.0, 8.0),  # an address at an account
     "known": Pace(5, 1.0, 8.0),  # a browser in which this account has signed in before
+    "code": Pace(5, 4.0, 300.0),  # the second factor of somebody whose password is known already
     "address": Pace(20, 1.0, 2.0),
     "account": Pace(30, 1.0, 2.0),
     "all": Pace(60, 0.25, 0.25),
@@ -101,6 +102,16 @@ class LoginThrottle:
         if attempt.succeeded:
             self.forgive(keys)
 
+    @asynccontextmanager
+    async def attempt_code(self, address: str, person_id: int) -> AsyncIterator[Attempt]:
+        """As `attempt`, of a code beside a right password: that password forgives none of the wrong codes."""
+        keys = (("code", str(person_id)), ("address", network_of(address)), ("all",))
+        await asyncio.sleep(self.reserve(keys))
+        attempt = Attempt()
+        yield attempt
+        if attempt.succeeded:
+            self.forgive(keys)
+
     def reserve(self, keys: Iterable[Key]) -> float:
         """Reserve an attempt and return the seconds to wait; counting it first covers concurrent attempts."""
         now = self.clock()
@@ -123,7 +134,7 @@ class LoginThrottle:
     def forgive(self, keys: Iterable[Key]) -> None:
         """Forget the failures before a success; in shared counters only this attempt's own."""
         for key in keys:
-            if key[0] in ("pair", "known"):
+            if key[0] in ("pair", "known", "code"):
                 self.counters.pop(key, None)
             elif (counter := self.counters.get(key)) is not None and counter.failures:
                 counter.failures.pop()
