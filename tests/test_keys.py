@@ -26,13 +26,14 @@ from webhook.accounts import accounts, keys, sealed_secrets, settings_store
 from webhook.accounts.credentials import Seal
 from webhook.cli import serve
 from webhook.compat.videoscrobbler import apps
-from webhook.people import people, tokens
+from webhook.people import people, second_factor, tokens
 from webhook.service import Service
 from webhook.settings import Settings, SettingsError
 from webhook.storage import migrate
 from webhook.storage.db import Database
 from webhook.storage.tables import account, metadata, note, sealed_columns, token
 from webhook.storage.tables import app as app_table
+from webhook.storage.tables import second_factor as second_factor_table
 from webhook.storage.types import Sealed
 
 ROOT = Path(__file__).parent.parent
@@ -57,6 +58,7 @@ def fill(connection: Connection, service: Service) -> None:
     accounts.store_tokens(connection, person_id, service.trackers["listenbrainz"], sealed, "anna", now)
     apps.create_app(connection, service.seal, "Kodi", None, now)
     settings_store.store_settings(connection, service.seal, MADE)
+    second_factor.enable(connection, person_id, service.seal.seal("JBSWY3DPEHPK3PXP"), 0, now)
 
 
 @pytest.fixture
@@ -104,8 +106,8 @@ def opened(database: Database, key: str) -> list[bool]:
     return [Seal(key).opens(secret.text) for secret in found]
 
 
-EVERYTHING = [True] * 4
-"""The sign-in, the token, the app and the settings."""
+EVERYTHING = [True] * 5
+"""The sign-in, the token, the app, the settings and the second factor."""
 
 
 # --- nothing sealed can be forgotten
@@ -124,6 +126,8 @@ SEALS = {
     "accounts.keys.reseal_readable": "every column there is",
     "accounts.settings_store.store_settings": note.c.sealed,
     "web.people.actions.make_token": token.c.sealed,
+    "web.people.second_factor.SecondFactorPages.show_secret": "a field of a form",
+    "web.people.second_factor.SecondFactorPages.enable": second_factor_table.c.sealed,
     "web.connections.pages.Connections.settings": "a field of a form",
 }
 """Each place that seals something, and where that is kept. What is kept must be of the type Sealed."""
@@ -311,7 +315,7 @@ def test_the_old_key_file_goes_only_once_the_new_key_has_opened_every_row(
 
     assert key_of(home) == old
     keys.load_seal(read(home), database)
-    assert opened(database, key_of(home)).count(True) == 3
+    assert opened(database, key_of(home)).count(True) == len(EVERYTHING) - 1
 
 
 def spoil(database: Database, text: str) -> None:
@@ -571,7 +575,7 @@ def test_a_forgotten_key_costs_sign_ins_and_settings_and_says_what_is_made_anew(
     ended = run("rekey", "--forget", "--json")
 
     said = {one["kind"]: one for one in json.loads(ended.stdout)["renewed"]}
-    assert set(said) == {"sign-in", "webhook token", "app", "settings"}
+    assert set(said) == {"sign-in", "webhook token", "app", "settings", "second factor"}
     assert said["sign-in"]["do"] == "Sign in again: watchmark connect listenbrainz --person me"
     assert said["webhook token"]["urls"]["emby"].endswith(said["webhook token"]["secret"])
     assert "watchmark token revoke 1" in said["webhook token"]["do"]
@@ -613,7 +617,7 @@ def test_what_the_present_key_opens_is_kept_and_so_is_the_key(home: Path, databa
 
     said = json.loads(ended.stdout)
     assert [one["kind"] for one in said["renewed"]] == ["webhook token"]
-    assert (said["sealed"], said["changed"]) == (4, False)
+    assert (said["sealed"], said["changed"]) == (len(EVERYTHING), False)
     assert key_of(home) == key
     assert opened(database, key) == EVERYTHING
 

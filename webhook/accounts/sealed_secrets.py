@@ -24,6 +24,7 @@ from webhook.storage.tables import (
     AccountRow,
     AppRow,
     NoteRow,
+    SecondFactorRow,
     TableRow,
     TokenRow,
     account,
@@ -32,6 +33,7 @@ from webhook.storage.tables import (
     person,
     row_class_of,
     sealed_columns,
+    second_factor,
     token,
 )
 
@@ -84,7 +86,7 @@ class UnreadableSecret:
 class RenewedSecret(UnreadableSecret):
     """A dropped secret; `secret` is its replacement, if there is one."""
 
-    kind: Literal["sign-in", "webhook token", "app", "settings"]
+    kind: Literal["sign-in", "webhook token", "app", "settings", "second factor"]
     id: int | None = None
     key: str | None = None
     secret: str | None = None
@@ -182,6 +184,22 @@ def describe_settings(connection: Connection, secret: Secret[NoteRow]) -> Unread
 SETTINGS_MEND = "Enter it again, under Connections and Settings."
 
 
+def renew_second_factor(
+    connection: Connection, secret: Secret[SecondFactorRow], new: Seal, now: datetime
+) -> RenewedSecret:
+    described = describe_second_factor(connection, secret)
+    connection.execute(delete(second_factor).where(secret.place))
+    return RenewedSecret(kind="second factor", what=described.what, do="Set it up again, on your page.")
+
+
+def describe_second_factor(connection: Connection, secret: Secret[SecondFactorRow]) -> UnreadableSecret:
+    name = name_of(connection, secret.row.person_id)
+    command = f"watchmark people reset-second-factor {shlex.quote(name)}"
+    return UnreadableSecret(
+        what=f"the second factor of {name}", do=f"Sign in with a recovery code, or turn it off: {command}"
+    )
+
+
 def name_of(connection: Connection, person_id: int) -> str:
     return str(connection.execute(select(person.c.name).where(person.c.id == person_id)).scalar_one())
 
@@ -190,6 +208,7 @@ DESCRIBE_UNREADABLE: Mapping[Column[Any], Callable[[Connection, Secret[Any]], Un
     account.c.tokens: describe_sign_in,
     app.c.sealed: describe_app,
     note.c.sealed: describe_settings,
+    second_factor.c.sealed: describe_second_factor,
     token.c.sealed: describe_token,
 }
 """The description of the secrets in each sealed column, and the remedy for their loss."""
@@ -198,6 +217,7 @@ RENEW_SECRET: Mapping[Column[Any], Renew] = {
     account.c.tokens: renew_sign_in,
     app.c.sealed: renew_app,
     note.c.sealed: renew_settings,
+    second_factor.c.sealed: renew_second_factor,
     token.c.sealed: renew_token,
 }
 """The function that drops a secret of each sealed column."""
