@@ -23,7 +23,7 @@ from webhook.storage import tables
 
 CANARY = "Canary of the owner"
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
-ENDS = ("/sign-out", "/password", "/remove", "/revoke")
+ENDS = ("/sign-out", "/end", "/password", "/remove", "/revoke")
 """What would end the sign-in or the person by which the rest is asked, and has tests of its own."""
 
 SCRIPTS = {f"script that may {scope}": scope for scope in Scope}

@@ -90,6 +90,7 @@ PARAMETERS: Mapping[str, Values] = {
     "/people/{name}": NAMES,
     "/people/{name}/remove": NAMES,
     "/people/{name}/apps": NAMES,
+    "/people/{name}/second-factor": NAMES,
     "/wizard/source/{source}": each("plex"),
     "/welcome/{secret}": lambda rows: [rows.welcome, "nobody"],
     "/api/v1/templates/{source}": each(*sources.modules(), "nobody"),

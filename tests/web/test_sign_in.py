@@ -16,11 +16,15 @@ import time_machine
 from sqlalchemy import select, update
 
 from tests.web.conftest import PASSWORD, Household, Open, form_token
+from webhook import clock
 from webhook.network import throttle
 from webhook.network.throttle import PACES, Pace
+from webhook.people import sessions
+from webhook.people.sessions import NewSession, SignInMethod
 from webhook.storage import tables
+from webhook.web.http.browsers import describe_browser
 from webhook.web.http.live import MOST_OF_ONE
-from webhook.web.http.sessions import ENDED, Sessions
+from webhook.web.http.sessions import Sessions
 from webhook.web.visible import Visitor
 
 PAGES = ["/", "/activity", "/trace/1", "/deliveries", "/setup"]
@@ -128,22 +132,117 @@ def test_a_kept_cookie_is_worth_nothing_after_the_sign_out(home: Household) -> N
     assert other.get("/history").status_code == 200  # signed in by itself
 
 
-def test_an_ended_session_is_forgotten_when_it_would_be_over(home: Household) -> None:
-    def sign_out() -> None:
-        browser = home.browser()
-        browser.post("/sign-out", data={"form_token": form_token(browser.get("/").text)})
+def kept_sessions(home: Household) -> int:
+    return len(home.do(lambda connection: connection.execute(select(tables.session.c.id)).all()))
 
-    def ended() -> int:
-        names = select(tables.note.c.name).where(tables.note.c.name.startswith(ENDED))
-        return len(home.do(lambda connection: connection.execute(names).all()))
 
-    sign_out()
-    sign_out()
-    assert ended() == 2
+def test_a_session_that_is_over_is_forgotten_at_the_next_sign_in(home: Household) -> None:
+    home.browser()
+    home.browser()
+    assert kept_sessions(home) == 2
 
     with time_machine.travel(timedelta(days=31), tick=True):
-        sign_out()
-        assert ended() == 1
+        home.browser()
+        assert kept_sessions(home) == 1
+
+
+def test_a_person_has_so_many_sessions_and_the_oldest_gives_way(home: Household) -> None:
+    def begin(number: int) -> None:
+        new = NewSession(str(number), 1, SignInMethod.PASSWORD, "Firefox", "192.0.2.1")
+        at = clock.now() + timedelta(seconds=number)
+        home.do(lambda connection: sessions.add_session(connection, new, at))
+
+    for number in range(sessions.MAX_SESSIONS + 3):
+        begin(number)
+
+    nonces = home.do(lambda connection: {*connection.execute(select(tables.session.c.nonce)).scalars()})
+    assert nonces == {str(number) for number in range(3, sessions.MAX_SESSIONS + 3)}
+
+
+FIREFOX = "Mozilla/5.0 (Windows NT 10.0; Win64; x64; rv:133.0) Gecko/20100101 Firefox/133.0"
+
+
+@pytest.mark.parametrize(
+    ("agent", "shown"),
+    [
+        (FIREFOX, "Firefox, Windows"),
+        ("Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/131.0 Safari/537.36", "Chrome, Linux"),
+        ("Mozilla/5.0 (Windows NT 10.0) AppleWebKit/537.36 Chrome/131.0 Safari/537.36 Edg/131.0", "Edge, Windows"),
+        ("Mozilla/5.0 (iPhone; CPU iPhone OS 18_1 like Mac OS X) AppleWebKit/605 Version/18.1 Safari/604.1", "Safari, iPhone"),
+        ("curl/8.5.0", "curl/8.5.0"),
+        ("\x1b[31m" + "x" * 100, "[31m" + "x" * 56),
+        ("", ""),
+    ],
+)  # fmt: skip
+def test_a_browser_is_shown_by_its_name(agent: str, shown: str) -> None:
+    assert describe_browser(agent) == shown
+
+
+def test_a_person_sees_where_they_are_signed_in_and_signs_out_there(home: Household) -> None:
+    home.person("anna")
+    browser, other = home.browser("anna"), home.browser("anna")
+    other.get("/", headers={"User-Agent": FIREFOX})
+    listed = browser.get("/api/v1/sessions").json()["items"]
+    assert [(one["person"], one["method"], one["address"]) for one in listed] == [
+        ("anna", "password", "127.0.0.1")
+    ] * 2
+    assert sorted(one["current"] for one in listed) == [False, True]
+    lost = next(one["id"] for one in listed if not one["current"])
+    page = browser.get("/people/anna").text
+    assert "this browser" in page
+
+    browser.post(f"/sessions/{lost}/end", data={"form_token": form_token(page), "back": "/people/anna"})
+
+    assert other.get("/").status_code == 303
+    assert browser.get("/").status_code == 200
+
+
+def test_all_other_browsers_are_signed_out_at_once(home: Household) -> None:
+    home.person("anna")
+    browser, others, owner = (
+        home.browser("anna"),
+        [home.browser("anna"), home.browser("anna")],
+        home.browser(),
+    )
+    token = form_token(browser.get("/people/anna").text)
+
+    browser.post("/people/anna/sessions/end", data={"form_token": token})
+
+    assert [one.get("/").status_code for one in others] == [303, 303]
+    assert (browser.get("/").status_code, owner.get("/").status_code) == (200, 200)
+
+
+def test_nobody_ends_the_session_of_another_but_the_owner(home: Household) -> None:
+    home.person("anna")
+    home.person("ben")
+    anna, ben, owner = home.browser("anna"), home.browser("ben"), home.browser()
+    (mine,) = anna.get("/api/v1/sessions").json()["items"]
+    assert len(owner.get("/api/v1/sessions").json()["items"]) == 3
+
+    same = {"Sec-Fetch-Site": "same-origin"}
+    assert ben.delete(f"/api/v1/sessions/{mine['id']}", headers=same).status_code == 404
+    assert (
+        ben.post(
+            "/people/anna/sessions/end", data={"form_token": form_token(ben.get("/people/ben").text)}
+        ).status_code
+        == 404
+    )
+    assert anna.get("/").status_code == 200
+
+    assert owner.delete(f"/api/v1/sessions/{mine['id']}", headers=same).status_code == 200
+    assert anna.get("/").status_code == 303
+
+
+def test_a_session_that_is_used_says_when_and_from_where(home: Household) -> None:
+    browser = home.browser()
+    (before,) = browser.get("/api/v1/sessions").json()["items"]
+
+    with time_machine.travel(timedelta(hours=2), tick=True):
+        browser.get("/", headers={"X-Forwarded-For": "203.0.113.7"})
+        (after,) = browser.get("/api/v1/sessions").json()["items"]
+
+    assert after["last_seen"] > before["last_seen"]
+    assert after["address"] == "203.0.113.7"
 
 
 def test_an_open_stream_ends_with_its_session(home: Household) -> None:

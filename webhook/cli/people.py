@@ -1,4 +1,4 @@
-"""The commands for people: people add, list, claim, release, filter, password."""
+"""The commands for people: people add, list, claim, release, filter, password, reset-second-factor."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from webhook.cli._desk import (
 from webhook.domain import rules
 from webhook.domain.event import Kind
 from webhook.domain.states import WebhookState
-from webhook.people import identities, passwords, people
+from webhook.people import identities, passwords, people, second_factor
 from webhook.queries.people import list_ignored_identities, list_people, list_unclaimed_identities
 from webhook.storage.tables import identity as identity_table
 from webhook.storage.tables import person, webhook
@@ -189,3 +189,16 @@ def people_password(name: Name, as_json: Json = False) -> None:
         kept = passwords.hash_password(password)
         at.database.do(lambda connection: passwords.set_password(connection, row.id, kept))
     say(as_json, {"person": name, "password": True}, f"{name} has a new password.")
+
+
+@people_app.command("reset-second-factor")
+def people_reset_second_factor(name: Name, as_json: Json = False) -> None:
+    """Turn off the second factor of somebody who has lost their app and recovery codes."""
+
+    def reset(connection: Connection) -> bool:
+        return second_factor.disable(connection, people.find_person(connection, name).id)
+
+    with open_desk() as at:
+        was_on = at.database.do(reset)
+    shown = f"{name} signs in with the password alone now." if was_on else f"{name} has no second factor."
+    say(as_json, {"person": name, "reset": was_on}, shown)

@@ -13,6 +13,7 @@ from typing import NamedTuple
 from sqlalchemy import Connection, delete, insert, select, update
 
 from webhook.people.people import PeopleError
+from webhook.people.sessions import SignInMethod, end_sessions
 from webhook.storage.rows import fetch_all, fetch_first, fetch_one
 from webhook.storage.tables import OidcUserRow, PersonRow, oidc_user, person
 
@@ -96,7 +97,10 @@ def set_person(connection: Connection, user_id: int, person_id: int) -> None:
 
 
 def remove_user(connection: Connection, user_id: int) -> None:
-    """Forget a user; who signs in as them afterwards waits to be linked, or is who the claim names."""
+    """Forget a user and end the sessions begun at the provider; who signs in as them again waits to be linked."""
+    row = find_user(connection, user_id)
+    if row is not None and row.person_id is not None:
+        end_sessions(connection, row.person_id, method=SignInMethod.OIDC)
     connection.execute(delete(oidc_user).where(oidc_user.c.id == user_id))
 
 

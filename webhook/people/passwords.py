@@ -11,6 +11,7 @@ from argon2.exceptions import Argon2Error, InvalidHashError
 from sqlalchemy import Connection, delete, insert, or_, select, update
 
 from webhook.people import tokens
+from webhook.people.sessions import end_sessions
 from webhook.storage.rows import fetch_first
 from webhook.storage.tables import PersonRow, note, person
 
@@ -58,7 +59,9 @@ def verify_password(stored: str | None, password: str) -> bool:
 
 
 def set_password(connection: Connection, person_id: int, password_hash: str) -> None:
+    """Set the password, which ends the person's sessions."""
     connection.execute(update(person).where(person.c.id == person_id).values(password=password_hash))
+    end_sessions(connection, person_id)
 
 
 # --- the one-time link

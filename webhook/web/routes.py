@@ -32,6 +32,7 @@ from webhook.web.http.static import static_routes
 from webhook.web.needs_you.pages import NeedsYou
 from webhook.web.now.pages import Now
 from webhook.web.people.pages import People
+from webhook.web.people.second_factor import SecondFactorPages
 from webhook.web.settings.appearance import Appearance
 from webhook.web.settings.pages import Settings
 from webhook.web.setup.oidc_pages import OidcPages
@@ -56,6 +57,7 @@ PAGES = (
     Connections,
     Setup,
     Start,
+    SecondFactorPages,
     People,
     Settings,
     Appearance,

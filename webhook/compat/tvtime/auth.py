@@ -18,6 +18,7 @@ from webhook import clock
 from webhook.network.asgi import client_address
 from webhook.people import tokens
 from webhook.people.passwords import MAX_PASSWORD_LENGTH
+from webhook.people.second_factor import find_second_factor
 from webhook.service import Service
 from webhook.settings import SettingsError
 from webhook.web.http.params import clean
@@ -78,6 +79,8 @@ class TVTimeAuth:
                 return Guest(row.id, row.name, f"app {made}")
         if not await self.passwords.is_right(row, password) or row is None:
             raise WrongPassword
+        if await self.database.read(lambda connection: find_second_factor(connection, row.id)):
+            raise WrongPassword  # no app asks for a code; an app password lets it in
         return Guest(row.id, row.name, self.sessions.fingerprint(row))
 
     async def find_guest(self, person_id: Any, proof: Any) -> Guest | None:
@@ -93,6 +96,8 @@ class TVTimeAuth:
         if proof.startswith("app "):
             live = [f"app {one.id}" for one in tokens.app_passwords(connection, row.id, clock.now())]
             return Guest(row.id, row.name, proof) if proof in live else None
+        if find_second_factor(connection, row.id) is not None:
+            return None
         fits = hmac.compare_digest(self.sessions.fingerprint(row).encode(), proof.encode())
         return Guest(row.id, row.name, proof) if fits else None
 

@@ -66,6 +66,7 @@ FLASH_MESSAGES = texts(
         "tested": "Sent. Check that it arrived.",
         "connected": "Connected.",
         "disconnected": "Disconnected. What was already sent stays there.",
+        "ended": "Signed out there.",
         "linked": "Linked. You can sign in with it from now on.",
     }
 )

@@ -3,44 +3,41 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import hashlib
 import hmac
 import secrets
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 from itsdangerous import BadData, URLSafeTimedSerializer
-from sqlalchemy import Connection, delete, insert, select
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy import Connection, select
 from starlette.requests import Request
 from starlette.responses import Response
 
-from webhook.network.asgi import let_in, peer_address
+from webhook import clock
+from webhook.network.asgi import client_address, let_in, peer_address
 from webhook.network.throttle import Attempt, Throttled
-from webhook.people import passwords
+from webhook.people import passwords, sessions
+from webhook.people.sessions import SESSION_LIFE, NewSession, SignInMethod
 from webhook.service import Service
 from webhook.settings import Settings
 from webhook.storage import tables
 from webhook.storage.rows import fetch_first
 from webhook.storage.tables import PersonRow
 from webhook.system.threads import step_back
+from webhook.web.http.browsers import describe_browser
 from webhook.web.http.errors import Problem
 from webhook.web.visible import Visitor
 
 T = TypeVar("T")
 
 COOKIE = "watchmark"
-DAYS = timedelta(days=30)
 BY_PROXY = "proxy"
 """Marks the session of somebody whom the reverse proxy named."""
-
-ENDED = "ended:"
-"""Name prefix of the notes on ended sessions; the value is the time the session would have expired."""
 
 DEVICE = "watchmark_device"
 DEVICE_DAYS = timedelta(days=400)
@@ -98,6 +95,16 @@ async def attempt(
         raise Problem(429, str(error), {"Retry-After": str(error.seconds)}) from error
 
 
+@asynccontextmanager
+async def attempt_code(service: Service, address: str, person_id: int) -> AsyncIterator[Attempt]:
+    """Wait for the turn of a second factor's code; raises Problem 429 after too many wrong ones."""
+    try:
+        async with service.login_throttle.attempt_code(address, person_id) as tried:
+            yield tried
+    except Throttled as error:
+        raise Problem(429, str(error), {"Retry-After": str(error.seconds)}) from error
+
+
 class OwnPassword:
     """Changes of one's own password, which require the current one and are throttled."""
 
@@ -117,19 +124,23 @@ class OwnPassword:
 
     async def change(self, row: PersonRow, known: str, wanted: str) -> None:
         """Set the password, which ends all of the person's sessions; raises Problem."""
-        async with attempt(self.service, "", row.name, f"person {row.id}") as tried:
-            if len(known) > passwords.MAX_PASSWORD_LENGTH or not await self.passwords.is_right(row, known):
-                raise Problem(422, "The current password is wrong. Your password was not changed.")
-            tried.succeeded = True
+        await self.check(row, known)
         hashed = await self.passwords.hash_new(wanted)
         await self.service.database.run(lambda connection: passwords.set_password(connection, row.id, hashed))
+
+    async def check(self, row: PersonRow, known: str) -> None:
+        """Raise Problem where this is not the person's current password."""
+        async with attempt(self.service, "", row.name, f"person {row.id}") as tried:
+            if len(known) > passwords.MAX_PASSWORD_LENGTH or not await self.passwords.is_right(row, known):
+                raise Problem(422, "The current password is wrong. Nothing was changed.")
+            tried.succeeded = True
 
 
 # --- sessions
 
 
 class Sessions:
-    """Sessions in signed cookies, ended by a sign-out or by a changed password, whose fingerprint they contain."""
+    """Sessions in signed cookies: each is a row while it lasts, and contains the fingerprint of the password."""
 
     def __init__(self, service: Service) -> None:
         self.service = service
@@ -141,19 +152,30 @@ class Sessions:
     async def visitor(self, request: Request) -> Visitor | None:
         """The visitor signed in with this browser, or None."""
         try:
-            session = self.signer.loads(request.cookies.get(COOKIE, ""), max_age=int(DAYS.total_seconds()))
+            session = self.signer.loads(
+                request.cookies.get(COOKIE, ""), max_age=int(SESSION_LIFE.total_seconds())
+            )
             person_id, fingerprint, nonce = session["p"], session["f"], session["n"]
             by_proxy = session.get("by") == BY_PROXY
         except (BadData, KeyError, TypeError):
             return None
-        row = await self.service.database.read(
-            lambda connection: person_of_session(connection, person_id, nonce)
+        now = clock.now()
+        found = await self.service.database.read(
+            lambda connection: sessions.find_session(connection, nonce, now)
         )
-        if row is None or not hmac.compare_digest(self.fingerprint(row), fingerprint):
+        if found is None or found[1].id != person_id:
+            return None
+        kept, row = found
+        if not self.is_fingerprint(row, fingerprint):
             return None
         if by_proxy and self.proxy_name(request) != row.name:
             return None
         let_in(request.scope)
+        if now - kept.last_seen > sessions.NOTE_INTERVAL:
+            address = client_address(request.scope)
+            await self.service.database.run(
+                lambda connection: sessions.note_use(connection, kept.id, address, now)
+            )
         return Visitor(person_id=row.id, name=row.name, is_admin=row.owner, session=nonce)
 
     def proxy_name(self, request: Request) -> str | None:
@@ -165,6 +187,10 @@ class Sessions:
 
     def fingerprint(self, row: PersonRow) -> str:
         return self.mac(f"password {row.id} {row.password}")
+
+    def is_fingerprint(self, row: PersonRow, given: str) -> bool:
+        """True if the person's password is still the one that this was made of."""
+        return hmac.compare_digest(self.fingerprint(row), given)
 
     def form_token(self, visitor: Visitor) -> str:
         """The CSRF token of this session's forms."""
@@ -180,13 +206,25 @@ class Sessions:
     def mac(self, text: str) -> str:
         return hmac.new(self.key.encode(), text.encode(), hashlib.sha256).hexdigest()[:32]
 
-    def begin(self, request: Request, response: Response, row: PersonRow, *, by_proxy: bool = False) -> None:
+    async def begin(self, request: Request, response: Response, row: PersonRow, method: SignInMethod) -> None:
         """Sign the person in, in a new session; one by the proxy's word lasts as long as the proxy says so."""
-        session = {"p": row.id, "f": self.fingerprint(row), "n": secrets.token_urlsafe(12)}
-        if by_proxy:
+        nonce = secrets.token_urlsafe(12)
+        session = {"p": row.id, "f": self.fingerprint(row), "n": nonce}
+        if method is SignInMethod.PROXY:
             session["by"] = BY_PROXY
+        new = NewSession(
+            nonce,
+            row.id,
+            method,
+            describe_browser(request.headers.get("user-agent", "")),
+            client_address(request.scope),
+        )
+        await self.service.database.run(lambda connection: sessions.add_session(connection, new, clock.now()))
         response.set_cookie(
-            COOKIE, str(self.signer.dumps(session)), max_age=int(DAYS.total_seconds()), **self.bounds(request)
+            COOKIE,
+            str(self.signer.dumps(session)),
+            max_age=int(SESSION_LIFE.total_seconds()),
+            **self.bounds(request),
         )
         if self.device(request, row) is None:
             device = str(self.devices.dumps({"p": row.id, "n": secrets.token_urlsafe(12)}))
@@ -210,7 +248,7 @@ class Sessions:
             return None
 
     def end(self, request: Request, response: Response) -> None:
-        """Delete the browser's cookie; `end_session` invalidates it."""
+        """Delete the browser's cookie; its session is ended by `people.sessions.end_session`."""
         response.delete_cookie(COOKIE, **self.bounds(request))
 
     def bounds(self, request: Request) -> dict[str, Any]:
@@ -251,22 +289,6 @@ def refuse_other_sites(request: Request, settings: Settings) -> None:
 
 
 # --- rows
-
-
-def person_of_session(connection: Connection, person_id: int, session: str) -> PersonRow | None:
-    """The person of a session, unless a sign-out ended it."""
-    ended = select(tables.note.c.name).where(tables.note.c.name == ENDED + session)
-    return None if connection.execute(ended).first() else person_by_id(connection, person_id)
-
-
-def end_session(connection: Connection, session: str, now: datetime) -> None:
-    """Invalidate a session even for copies of its cookie; notes on expired sessions are deleted."""
-    notes = select(tables.note).where(tables.note.c.name.startswith(ENDED, autoescape=True))
-    over = [row.name for row in connection.execute(notes) if datetime.fromisoformat(row.value) <= now]
-    connection.execute(delete(tables.note).where(tables.note.c.name.in_(over)))
-    ended = {"name": ENDED + session, "value": (now + DAYS).isoformat()}
-    with contextlib.suppress(IntegrityError), connection.begin_nested():  # two concurrent sign-outs
-        connection.execute(insert(tables.note), ended)
 
 
 def person_by_id(connection: Connection, person_id: int) -> PersonRow | None:

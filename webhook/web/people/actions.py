@@ -13,7 +13,7 @@ from webhook import clock, sources
 from webhook.accounts import sealed_secrets
 from webhook.accounts.credentials import Seal
 from webhook.clock import stamp
-from webhook.people import oidc_users, passwords, people, scopes, tokens
+from webhook.people import oidc_users, passwords, people, scopes, sessions, tokens
 from webhook.people.scopes import Scope
 from webhook.service import Service
 from webhook.storage.tables import (
@@ -39,6 +39,7 @@ from webhook.web.people.models import (
     OidcUserJson,
     PersonChange,
     PersonDetail,
+    SessionJson,
     TokenJson,
     TokenRequest,
 )
@@ -196,6 +197,41 @@ async def invite(service: Service, visitor: Visitor, name: str, address: str) ->
     await service.database.run(store)
     until = clock.now() + passwords.WELCOME_LASTS
     return {"person": name, "url": f"{address}/welcome/{secret}", "valid_until": stamp(until)}
+
+
+# --- sessions
+
+
+def list_sessions(
+    connection: Connection, visitor: Visitor, person_id: int | None = None
+) -> list[SessionJson]:
+    """The browsers in which a person is signed in, or anybody, the last used first."""
+    return [
+        {
+            "id": row.id,
+            "person": row.person,
+            "method": row.method,
+            "browser": row.browser,
+            "address": row.address,
+            "created_at": stamp(row.created_at),
+            "last_seen": stamp(row.last_seen),
+            "current": row.nonce == visitor.session,
+        }
+        for row in sessions.list_sessions(connection, person_id, clock.now())
+    ]
+
+
+def end_session(connection: Connection, visitor: Visitor, session_id: int) -> None:
+    """End a session: the owner anybody's, others their own; raises Problem 404."""
+    mine = None if visitor.is_admin else visitor.person_id or 0
+    if not sessions.end_session_by_id(connection, session_id, mine):
+        raise Problem(404, f"There is no session {session_id}.")
+
+
+def end_other_sessions(connection: Connection, visitor: Visitor, name: str) -> int:
+    """End a person's sessions except the visitor's own; returns how many there were."""
+    row = changes.find_person(connection, visitor, name)
+    return sessions.end_sessions(connection, row.id, but=visitor.session)
 
 
 # --- users of an OpenID provider

@@ -36,6 +36,7 @@ from webhook.web.people.models import (
     PersonName,
     Preview,
     RemovedPerson,
+    SessionJson,
 )
 from webhook.web.people.preview import meanings, preview
 from webhook.web.visible import Visitor
@@ -169,6 +170,24 @@ async def remove_household_rule(call: Call[None, None]) -> Removed:
     return {"id": wanted, "removed": True}
 
 
+# --- where people are signed in
+
+
+async def list_sessions(call: Call[None, None]) -> Page[SessionJson]:
+    """The browsers in which one is signed in, or for the owner everybody."""
+    mine = None if call.visitor.is_admin else call.visitor.person_id or 0
+    return list_of(
+        await call.read(lambda connection: administration.list_sessions(connection, call.visitor, mine))
+    )
+
+
+async def end_session(call: Call[None, None]) -> Removed:
+    """Sign a browser out."""
+    session_id = call.id
+    await call.write(lambda connection: administration.end_session(connection, call.visitor, session_id))
+    return {"id": session_id, "removed": True}
+
+
 # --- who the users of an OpenID provider are
 
 
@@ -236,6 +255,8 @@ OPERATIONS: tuple[Operation[Any, Any], ...] = (
         "DELETE", "/people/{name:path}", remove_person, Scope.ADMIN, owner_only=True, path_types=BY_NAME
     ),
     Operation("GET", "/identities", list_identities, Scope.READ, query=IdentitiesQuery),
+    Operation("GET", "/sessions", list_sessions, Scope.ADMIN),
+    Operation("DELETE", "/sessions/{id}", end_session, Scope.ADMIN),
     Operation("GET", "/oidc-users", list_oidc_users, Scope.ADMIN),
     Operation(
         "PUT", "/oidc-users/{id}", assign_oidc_user, Scope.ADMIN, owner_only=True, body=OidcUserRequest

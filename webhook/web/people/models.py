@@ -10,6 +10,7 @@ from typing_extensions import TypedDict
 
 from webhook.people import passwords, tokens
 from webhook.people.scopes import Scope
+from webhook.people.sessions import SignInMethod
 from webhook.queries.people import PersonJson
 from webhook.storage.json_fields import Count, Id, ItemFields, Time, one_of
 from webhook.web.http.models import Body, Expect, FilterLists, Flag, OneOf, Query, Texts, check_text
@@ -135,6 +136,19 @@ class OidcUserJson(TypedDict):
     label: str
     person: str | None
     last_seen: Time | None
+
+
+class SessionJson(TypedDict):
+    """A browser in which somebody is signed in."""
+
+    id: Id
+    person: str
+    method: Annotated[str, one_of(SignInMethod)]
+    browser: str
+    address: str
+    created_at: Time | None
+    last_seen: Time | None
+    current: bool
 
 
 class OidcUserRequest(Body):

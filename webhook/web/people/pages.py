@@ -16,6 +16,8 @@ from webhook.domain.event import Kind
 from webhook.domain.rules import Filters
 from webhook.people import household
 from webhook.people.passwords import MIN_PASSWORD_LENGTH
+from webhook.people.second_factor import find_second_factor
+from webhook.people.sessions import SignInMethod
 from webhook.texts import texts
 from webhook.web import actions as changes
 from webhook.web import visible
@@ -31,6 +33,14 @@ from webhook.web.people.preview import LAST, meanings, names_in, preview
 from webhook.web.visible import Visitor
 
 TEXT_FIELDS = ("libraries", "not_libraries", "players", "not_players")
+SIGN_IN_METHODS = texts(
+    {
+        SignInMethod.PASSWORD: "by password",
+        SignInMethod.LINK: "by one-time link",
+        SignInMethod.OIDC: "at the provider",
+        SignInMethod.PROXY: "by the proxy",
+    }
+)
 KIND_LABELS = texts({Kind.MOVIE: "films", Kind.EPISODE: "episodes", Kind.TRACK: "tracks"})
 
 
@@ -45,6 +55,8 @@ class People(Once):
             does("/people", self.change(self.add, owner=True)),
             does("/household", self.change(self.share, owner=True)),
             does("/household/{id}/remove", self.change(self.unshare, owner=True)),
+            does("/sessions/{id}/end", self.change(self.end_session)),
+            does(f"{one}/sessions/end", self.change(self.end_other_sessions)),
             does("/oidc-users/{id}/link", self.change(self.assign_oidc_user, owner=True)),
             does("/oidc-users/{id}/remove", self.change(self.remove_oidc_user)),
             does("/tokens", self.answers(self.make_token)),
@@ -132,6 +144,8 @@ class People(Once):
                 "tokens": administration.list_tokens(connection, self.service.seal, own),
                 "token_choices": administration.TOKEN_CHOICES,
                 "unclaimed": visible.open_identities(connection, visitor),
+                "second_factor": find_second_factor(connection, row.id),
+                "sessions": administration.list_sessions(connection, visitor, row.id),
                 "oidc_users": administration.list_oidc_users(connection, row.id),
             }
 
@@ -140,6 +154,8 @@ class People(Once):
         besides = {
             "own": visitor.person_id == known["person"]["id"],
             "path": path_to(name),
+            "has_second_factor": known["second_factor"] is not None,
+            "methods": SIGN_IN_METHODS,
             "provider": self.service.oidc and self.service.oidc.name,
             "fixed": fixed,
             "zones": zones_with(known["person"]["timezone"]),
@@ -216,13 +232,25 @@ class People(Once):
         response = self.redirect_to(request, f"{path_to(name)}?said=saved")
         again = await self.database.read(lambda connection: person_by_id(connection, row.id))
         if again is not None:
-            self.sessions.begin(request, response, again)
+            await self.sessions.begin(request, response, again, SignInMethod.PASSWORD)
         return response
 
     async def invite(self, request: Request, visitor: Visitor, fields: Mapping[str, str]) -> Response:
         here = address_of(self.service, request)
         link = await administration.invite(self.service, visitor, request.path_params["name"], here)
         return await self.render_person(request, visitor, link=link)
+
+    async def end_session(self, request: Request, visitor: Visitor, fields: Mapping[str, str]) -> str:
+        wanted = id_of(request)
+        await self.database.run(lambda connection: administration.end_session(connection, visitor, wanted))
+        return self.back(request, fields, "ended")
+
+    async def end_other_sessions(self, request: Request, visitor: Visitor, fields: Mapping[str, str]) -> str:
+        name = request.path_params["name"]
+        await self.database.run(
+            lambda connection: administration.end_other_sessions(connection, visitor, name)
+        )
+        return f"{path_to(name)}?said=ended#sessions"
 
     # --- users of an OpenID provider
 

@@ -22,6 +22,7 @@ from webhook.network.proxies import network_of
 from webhook.people import oidc_users
 from webhook.people.oidc_users import OidcUser
 from webhook.people.people import PeopleError
+from webhook.people.sessions import SignInMethod, find_session
 from webhook.service import Service
 from webhook.storage.tables import PersonRow
 from webhook.web.actions import sentence_of
@@ -29,7 +30,7 @@ from webhook.web.http.addresses import address_of
 from webhook.web.http.errors import Problem
 from webhook.web.http.once import Once
 from webhook.web.http.page import local
-from webhook.web.http.sessions import Sessions, attempt, base, person_of_session
+from webhook.web.http.sessions import Sessions, attempt, base
 from webhook.web.people.pages import path_to
 from webhook.web.setup.sign_in import SignInPages
 from webhook.web.visible import Visitor
@@ -85,7 +86,7 @@ class OidcPages(Once):
         except OidcError as error:
             raise Problem(502, str(error)) from error
         response = self.render(request, "outside.html", {"onward": begun.url, "leads": "out"}, visitor)
-        self.remember(request, response, begun, {"person": visitor.person_id, "session": visitor.session})
+        self.remember(request, response, begun, {"session": visitor.session})
         return response
 
     def callback(self, request: Request) -> str:
@@ -152,7 +153,7 @@ class OidcPages(Once):
         self, request: Request, user: OidcUser, kept: Mapping[str, Any], onward: str
     ) -> Response:
         """Sign the user's person in, or link the user to who asked for that; raises OidcError."""
-        if "person" in kept:
+        if "session" in kept:
             row = await self.database.run(self.make_link(user, kept))
             return self.lead_on(
                 request, f"{base(self.service.settings, request)}{path_to(row.name)}?said=linked"
@@ -164,14 +165,15 @@ class OidcPages(Once):
                 f"You signed in as {user.label}, but nobody here is linked to that user. The owner can link it under People."
             )
         response = self.lead_on(request, onward or f"{base(self.service.settings, request)}/")
-        self.sessions.begin(request, response, found)
+        await self.sessions.begin(request, response, found, SignInMethod.OIDC)
         return response
 
     def make_link(self, user: OidcUser, kept: Mapping[str, Any]) -> Callable[[Connection], PersonRow]:
         def apply(connection: Connection) -> PersonRow:
-            row = person_of_session(connection, kept["person"], kept["session"])
-            if row is None:
+            session = find_session(connection, kept["session"], clock.now())
+            if session is None:
                 raise OidcError("You are not signed in any more. Sign in, then link your user again.")
+            row = session[1]
             try:
                 oidc_users.link_user(connection, user, row.id, clock.now())
             except PeopleError as error:

@@ -13,6 +13,7 @@ from webhook import clock
 from webhook.network.asgi import client_address
 from webhook.people import passwords
 from webhook.people.passwords import MAX_PASSWORD_LENGTH, MIN_PASSWORD_LENGTH
+from webhook.people.sessions import SignInMethod, end_session
 from webhook.service import Service
 from webhook.storage.tables import PersonRow
 from webhook.web.http.errors import Problem
@@ -24,7 +25,6 @@ from webhook.web.http.sessions import (
     Sessions,
     attempt,
     base,
-    end_session,
     person_by_id,
     person_by_name,
     refuse_other_sites,
@@ -32,6 +32,7 @@ from webhook.web.http.sessions import (
 from webhook.web.people import actions as administration
 from webhook.web.people.models import PersonChange
 from webhook.web.setup import steps
+from webhook.web.setup.second_step import SecondStep
 from webhook.web.visible import Visitor
 
 
@@ -39,9 +40,11 @@ class SignInPages(Page):
     def __init__(self, service: Service, sessions: Sessions, passwords: Passwords) -> None:
         super().__init__(service, sessions)
         self.passwords = passwords
+        self.second_step = SecondStep(service, sessions)
 
     def routes(self) -> list[BaseRoute]:
         return [
+            *self.second_step.routes(),
             Route("/sign-in", self.sign_in, methods=["GET", "POST"]),
             Route("/sign-out", self.change(self.sign_out, ends=True), methods=["POST"]),
             Route("/welcome/{secret}", self.welcome, methods=["GET", "POST"]),
@@ -49,7 +52,7 @@ class SignInPages(Page):
 
     async def sign_out(self, request: Request, visitor: Visitor, fields: Mapping[str, str]) -> str:
         session = visitor.session or ""
-        await self.database.run(lambda connection: end_session(connection, session, clock.now()))
+        await self.database.run(lambda connection: end_session(connection, session))
         return "/sign-in"
 
     async def sign_in(self, request: Request) -> Response:
@@ -68,9 +71,7 @@ class SignInPages(Page):
             return await self.show_refusal(request, onward, problem)
         if row is None:
             return await self.render_form(request, onward, "Wrong name or password.", 401)
-        response = RedirectResponse(onward or base(self.service.settings, request) + "/", 303)
-        self.sessions.begin(request, response, row)
-        return response
+        return await self.second_step.begin(request, row, onward)
 
     async def sign_in_by_proxy(self, request: Request, onward: str) -> Response | None:
         """Sign in whom the reverse proxy names, on the way to a page; None where it names nobody."""
@@ -86,7 +87,7 @@ class SignInPages(Page):
             wrong = f"Your proxy says that you are {name}, but nobody here has that name. The owner can add a person of that name."
             return await self.render_form(request, onward, wrong, 403)
         response = RedirectResponse(onward, 303)
-        self.sessions.begin(request, response, row, by_proxy=True)
+        await self.sessions.begin(request, response, row, SignInMethod.PROXY)
         return response
 
     async def verify(self, request: Request, name: str, password: str) -> PersonRow | None:
@@ -133,7 +134,7 @@ class SignInPages(Page):
         row = link.person
         if not link.asks_password:
             response = self.redirect_to(request, "/")
-            self.sessions.begin(request, response, row)
+            await self.sessions.begin(request, response, row, SignInMethod.LINK)
             return response
         if request.method != "POST":
             return self.invitation(request, row)
@@ -148,9 +149,8 @@ class SignInPages(Page):
             return self.invitation(request, row, error.detail, error.status)
         if accepted is None:
             return self.render(request, "expired.html", {}, status=404)
-        response = self.redirect_to(request, "/start")
-        self.sessions.begin(request, response, accepted)
-        return response
+        onward = f"{base(self.service.settings, request)}/start"
+        return await self.second_step.begin(request, accepted, onward, SignInMethod.LINK)
 
     async def accept(self, row: PersonRow, secret: str, hashed: str, name: str) -> PersonRow | None:
         """Set the invited person's password and return the person; None if the link was used in the meantime."""
