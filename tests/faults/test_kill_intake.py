@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 
 import httpx
+import pytest
 
 from tests.evening import plex
 from tests.faults.house import PATIENT, Installation, number_of, recorded
@@ -72,6 +73,7 @@ def post(installation: Installation) -> int | None:
         return None
 
 
+@pytest.mark.parametrize("installation", ["sqlite"], indirect=True)
 def test_an_acknowledgement_before_the_commit_is_found_out(installation: Installation) -> None:
     """The proof that the tests above would see a loss."""
     installation.start("hold_intake", "acknowledge_first", **PATIENT)

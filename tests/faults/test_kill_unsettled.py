@@ -48,6 +48,9 @@ def is_interpreted(installation: Installation) -> bool:
     return len(installation.process.everything("/webhooks", state="interpreted")) == len(NUMBERS)
 
 
+NOT_EVERY_TIME = pytest.param("power cut", marks=pytest.mark.soak)
+"""A power cut at the same moments; `test_power_cut.py` cuts at any, every time."""
+
 MOMENTS: dict[str, tuple[int, dict[str, Any]]] = {
     "the bound is reached": (MAX_UNSETTLED + 1, {}),
     "a call is recorded and not answered": (3, {"skip": 2, "record_then": "silence"}),
@@ -56,6 +59,7 @@ MOMENTS: dict[str, tuple[int, dict[str, Any]]] = {
 
 
 @pytest.mark.parametrize("moment", MOMENTS)
+@pytest.mark.parametrize("installation", ["sqlite", "postgres", NOT_EVERY_TIME], indirect=True)
 def test_nothing_is_lost_or_sent_twice_and_the_order_is_kept(installation: Installation, moment: str) -> None:
     calls, fault = MOMENTS[moment]
     if fault:
@@ -72,6 +76,7 @@ def test_nothing_is_lost_or_sent_twice_and_the_order_is_kept(installation: Insta
     assert installation.process.watched() == dict.fromkeys(wanted, 1)
 
 
+@pytest.mark.parametrize("installation", ["postgres"], indirect=True)
 def test_a_lane_sends_no_further_than_its_bound(installation: Installation) -> None:
     kill_ahead(installation, MAX_UNSETTLED + 1)
 
@@ -87,6 +92,7 @@ def unsettled_deliveries(installation: Installation) -> list[Any]:
     return installation.process.everything("/deliveries", tracker="trakt")
 
 
+@pytest.mark.parametrize("installation", ["sqlite"], indirect=True)
 def test_sending_again_without_a_look_is_found_out(installation: Installation) -> None:
     """The proof that the tests above would see a mark that was made twice."""
     kill_ahead(installation, MAX_UNSETTLED + 1)
