@@ -105,7 +105,7 @@ class BaseTracker:
         params: Mapping[str, str] | None = None,
         json: Any = None,
         form: Mapping[str, str] | None = None,
-        paging: Mapping[str, str] | None = None,
+        extra_headers: Mapping[str, str] | None = None,
         patient: bool = False,
         most: int = MAX_ANSWER,
     ) -> httpx.Response:
@@ -113,7 +113,7 @@ class BaseTracker:
 
         Where no call is taken at the moment it raises Snooze, `patient` after a wait.
         """
-        headers = {**self.headers(tokens or {}), **(paging or {})}
+        headers = {**self.headers(tokens or {}), **(extra_headers or {})}
         signed = self.sign_address(tokens or {})
         account = f"{headers} {signed}"
         if form is not None:

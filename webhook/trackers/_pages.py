@@ -6,6 +6,9 @@ import itertools
 from collections.abc import AsyncIterator, Awaitable, Callable, Hashable
 from typing import TypeVar
 
+from webhook.domain.outcome import Retry
+from webhook.domain.retry import UNSURE_PAUSE
+
 Row = TypeVar("Row")
 
 
@@ -25,3 +28,19 @@ async def read_pages(
         if not new if pages is None else page >= pages:
             return
         before = {key(row) for row in rows}
+
+
+async def read_cursors(
+    label: str, read: Callable[[str | None], Awaitable[tuple[list[Row], str | None]]]
+) -> AsyncIterator[list[Row]]:
+    """Page after page of a service's list; `read` gives a page's rows, and the cursor of the next one if there is one."""
+    cursor: str | None = None
+    seen: set[str] = set()
+    while True:
+        rows, cursor = await read(cursor)
+        yield rows
+        if cursor is None:
+            return
+        if cursor in seen:
+            raise Retry(f"{label} sends the same page again and again", after=UNSURE_PAUSE)
+        seen.add(cursor)

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 
-from webhook.domain.outcome import Dead, Park, Retry, Snooze, Undelivered
+from webhook.domain.outcome import Dead, Park, Retry, Snooze, Undelivered, Unmatched
 from webhook.domain.retry import BUSY_PAUSE, UNSURE_PAUSE
 
 
@@ -58,6 +58,10 @@ def retry_later(words: str | None = None, *, suspect: bool = False) -> Rule:
 
 def die_of(reason: str | None = None) -> Rule:
     return lambda refusal: Dead(reason or refusal.reason(), answer=refusal.answer)
+
+
+def fail_match(refusal: Refusal) -> Unmatched:
+    return Unmatched(refusal.reason(), answer=refusal.answer)
 
 
 def refuse_content(refusal: Refusal) -> Dead:

@@ -50,6 +50,7 @@ class Scrobbler(BatchTracker):
         Action.UNRATE: "unrate",
     }
     min_pause: ClassVar[float] = 0.0
+    max_pause: ClassVar[float] = MAX_PAUSE
 
     async def start(self, delivery: Delivery, access: Access) -> Done:
         """Show it as playing.
@@ -93,7 +94,7 @@ class Scrobbler(BatchTracker):
         if delivery.progress is None:
             raise Skip("How far it was is not known, so there is nothing to keep")
         await self.spare_resume_point(delivery, access)
-        return round(min(max(delivery.progress, self.min_pause), MAX_PAUSE), 2)
+        return round(min(max(delivery.progress, self.min_pause), self.max_pause), 2)
 
     async def spare_resume_point(self, delivery: Delivery, access: Access) -> None:
         """Raises Skip where this would replace a resume point by one further back that is not known for sure."""

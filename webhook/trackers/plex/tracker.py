@@ -119,7 +119,7 @@ class Plex(PlexSignIn, PlexWatchlist):
         while True:
             query = {"type": kind, "includeGuids": "1", **more}
             paging = {"X-Plex-Container-Start": str(start), "X-Plex-Container-Size": str(size)}
-            container = await self.container(access, path, params=query, paging=paging)
+            container = await self.container(access, path, params=query, extra_headers=paging)
             rows = as_rows(container.get("Metadata"))
             yield [row for row in rows if (key := key_of(row)) and key not in known]
             known.update(key for row in rows if (key := key_of(row)))
