@@ -10,7 +10,7 @@ from typing import ClassVar
 import httpx
 
 from webhook.client import excerpt
-from webhook.domain.event import Action, Episode, Movie
+from webhook.domain.event import Action, Episode
 from webhook.domain.outcome import Dead, Done, Retry, Undelivered, Unmatched
 from webhook.domain.play import Dated
 from webhook.domain.retry import UNSURE_PAUSE
@@ -91,14 +91,6 @@ class DatedPlays(ListedHistory, PastedToken):
         else:
             self.require_film(delivery)
 
-    def require_place(self, delivery: Delivery) -> tuple[int, int, int]:
-        """TMDB's id of an episode's show, its season and number."""
-        match delivery.item:
-            case Episode(season=int(season), number=int(number), numbering="aired") as item:
-                if item.show_ids.tmdb is not None:
-                    return item.show_ids.tmdb, season, number
-        raise Unmatched(f"{self.label} finds an episode by TMDB's id of its show, its season and number")
-
     def require_tmdb(self, delivery: Delivery, response: httpx.Response, refusal: str) -> None:
         """Raises Retry where the service did not find an item at TMDB, which may be away; after some tries it is unknown."""
         words = detail_of(response)
@@ -116,14 +108,6 @@ class DatedPlays(ListedHistory, PastedToken):
         if words in NOBODYS_DETAILS:
             return Retry(self.wrong_address, answer=excerpt(response), after=UNSURE_PAUSE)
         return Unmatched(f"{self.label} answered 404: {words}", answer=excerpt(response))
-
-    def require_film(self, delivery: Delivery) -> int:
-        """TMDB's id of a film; raises Dead for what is no film and no episode."""
-        if not isinstance(delivery.item, Movie):
-            raise Dead(f"{self.label} takes films and episodes that are watched, not a {delivery.item.kind}")
-        if delivery.item.ids.tmdb is None:
-            raise Unmatched(f"{self.label} finds a film by its TMDB id")
-        return delivery.item.ids.tmdb
 
 
 def detail_of(response: httpx.Response) -> str:

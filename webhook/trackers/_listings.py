@@ -9,9 +9,9 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from webhook.domain.event import Ids, Item
+from webhook.domain.event import Episode, Ids, Item, Movie
 from webhook.domain.items import is_one
-from webhook.domain.outcome import Dead, Done
+from webhook.domain.outcome import Dead, Done, Unmatched
 from webhook.domain.play import Dated
 from webhook.domain.retry import LIVE
 from webhook.trackers import Access, Delivery, WatchedItem
@@ -104,6 +104,24 @@ class ListedHistory(BaseTracker):
         listing = await self.list_since([told], access, fresh=True)
         one = nearest_play(told, listing.between(at - CLOCK_SLACK, at + LIVE + SAME_VIEWING))
         return None if one is None else one.remote_id
+
+    # Items of which the history names no id but TMDB's
+
+    def require_place(self, delivery: Delivery) -> tuple[int, int, int]:
+        """TMDB's id of an episode's show, its season and number."""
+        match delivery.item:
+            case Episode(season=int(season), number=int(number), numbering="aired") as item:
+                if item.show_ids.tmdb is not None:
+                    return item.show_ids.tmdb, season, number
+        raise Unmatched(f"{self.label} finds an episode by TMDB's id of its show, its season and number")
+
+    def require_film(self, delivery: Delivery) -> int:
+        """TMDB's id of a film; raises Dead for what is no film and no episode."""
+        if not isinstance(delivery.item, Movie):
+            raise Dead(f"{self.label} takes films and episodes that are watched, not a {delivery.item.kind}")
+        if delivery.item.ids.tmdb is None:
+            raise Unmatched(f"{self.label} finds a film by its TMDB id")
+        return delivery.item.ids.tmdb
 
     # The history
 
