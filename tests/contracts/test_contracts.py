@@ -20,6 +20,7 @@ from tests.fakes.lastfm import LastFM
 from tests.fakes.listenbrainz import ListenBrainz
 from tests.fakes.mal import MyAnimeList
 from tests.fakes.mdblist import MDBList
+from tests.fakes.punchplay import PunchPlay
 from tests.fakes.scrob import Scrob
 from tests.fakes.simkl import Simkl
 from tests.fakes.tmdb import Tmdb
@@ -34,6 +35,7 @@ FAKES: tuple[type[Fake], ...] = (
     ListenBrainz,
     MyAnimeList,
     MDBList,
+    PunchPlay,
     Scrob,
     Simkl,
     Tmdb,
@@ -71,6 +73,12 @@ HEADERS: Mapping[str, Mapping[str, str]] = {
         "user-agent": "Watchmark/1.0",
         "authorization": "Bearer token",
     },
+    "punchplay": {
+        "content-type": "application/json",
+        "user-agent": "Watchmark/1.0",
+        "authorization": "Bearer token",
+        "idempotency-key": "wm-1",
+    },
     "scrob": {"content-type": "application/json", "user-agent": "Watchmark/1.0", "x-api-key": "key"},
     "mal": {
         "content-type": "application/x-www-form-urlencoded",
@@ -102,6 +110,24 @@ FLOPPY_FILM = "/api/v1/media/movie/tmdb/20526"
 ENDED = {"end_date": "2026-11-20T19:00:00Z"}
 PROGRESS = {"mediaId": 16498, "status": "CURRENT", "progress": 5, "repeat": 0}
 SAVE = {"query": "mutation($mediaId:Int){SaveMediaListEntry(mediaId:$mediaId){id}}", "variables": PROGRESS}
+EVENT = {
+    "media_type": "movie",
+    "title": "TRON: Legacy",
+    "tmdb_id": 20526,
+    "progress": 0.93,
+    "event_id": "wm-1-stop",
+    "playback_session_id": "wm-1",
+    "event_created_at": 1795208400000,
+}
+ITEM = {
+    "kind": "episode",
+    "title": "Breaking Bad",
+    "tmdb_id": 1396,
+    "season": 2,
+    "episode": 5,
+    "watched_at": "2026-11-20T19:00:00Z",
+    "client_item_id": "wm-1",
+}
 LISTEN = {
     "listened_at": 1795380000,
     "track_metadata": {"artist_name": "Röyksopp", "track_name": "Some Resolve"},
@@ -171,6 +197,8 @@ RIGHT: list[tuple[str, str, str, Any]] = [
     ("mdblist", "GET", "/sync/watched?plays=all&limit=1000&since=2026-11-20T19:00:00Z", None),
     ("floppy", "POST", f"{FLOPPY_FILM}/watch", {**ENDED, "external_id": "wm-1-1795208400"}),
     ("floppy", "POST", "/api/v1/media/tv/tmdb/1396/2/episodes/5/watch", ENDED),
+    ("punchplay", "POST", "/api/platform/v1/playback/stop", {**EVENT, "watched": False}),
+    ("punchplay", "POST", "/api/platform/v1/sync/history", {"items": [ITEM]}),
     ("scrob", "POST", "/api/proxy/history", SCROBBED),
     ("scrob", "DELETE", "/history/event/9001", None),
     ("anilist", "POST", "/", SAVE),
@@ -239,6 +267,10 @@ WRONG: list[tuple[str, str, str, Any, str]] = [
     ("floppy", "POST", f"{FLOPPY_FILM}/watch", ENDED, "external_id"),
     ("floppy", "POST", "/api/v1/media/tv/tmdb/1396/2/episodes/5/watch", {"end_date": None}, "end_date"),
     ("floppy", "DELETE", f"{FLOPPY_FILM}/watch", None, "no DELETE"),
+    ("punchplay", "POST", "/api/platform/v1/playback/start", {**EVENT, "progress": 93}, "93"),
+    ("punchplay", "POST", "/api/platform/v1/playback/stop", EVENT, "watched"),
+    ("punchplay", "POST", "/api/platform/v1/sync/history", {"items": [ITEM] * 101}, "too long"),
+    ("punchplay", "DELETE", "/api/platform/v1/title/movie/20526/history", None, "no DELETE"),
     ("scrob", "POST", "/history", {**SCROBBED, "watched_at": "2026-11-20T22:00:00+02:00"}, "watched_at"),
     ("scrob", "POST", "/history", {**SCROBBED, "media_type": "episode"}, "series_tmdb_id"),
     ("scrob", "DELETE", "/history/item?tmdb_id=20526&media_type=movie", None, "no DELETE"),

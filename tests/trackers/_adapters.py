@@ -37,6 +37,7 @@ from tests.fakes.mal import MyAnimeList as FakeMyAnimeList
 from tests.fakes.mdblist import MDBList as FakeMDBList
 from tests.fakes.plex import ANNA
 from tests.fakes.plex import Plex as FakePlex
+from tests.fakes.punchplay import PunchPlay as FakePunchPlay
 from tests.fakes.scrob import Scrob as FakeScrob
 from tests.fakes.simkl import Seen
 from tests.fakes.simkl import Simkl as FakeSimkl
@@ -220,6 +221,12 @@ def mdblist_holds(fake: Any, hours: Iterable[int]) -> None:
 
 
 def floppy_holds(fake: Any, hours: Iterable[int]) -> None:
+    for ago in hours:
+        part = fake.catalogue.part("episode", fake.catalogue.tidewater, season=1, number=1000 + ago)
+        fake.play(fake.user("anna"), part, NOW - timedelta(hours=ago))
+
+
+def punchplay_holds(fake: Any, hours: Iterable[int]) -> None:
     for ago in hours:
         part = fake.catalogue.part("episode", fake.catalogue.tidewater, season=1, number=1000 + ago)
         fake.play(fake.user("anna"), part, NOW - timedelta(hours=ago))
@@ -443,6 +450,27 @@ ADAPTERS: dict[str, Adapter] = {
         reads="GET /library/sections/1/all",
         three_pages=450,
         ticks=True,
+    ),
+    "punchplay": Adapter(
+        fake=lambda: FakePunchPlay(clock=Clock(NOW)),
+        settings=lambda url: {"client_id": "fake-client-id", "api_url": f"{url}/api/platform/v1"},
+        tokens=lambda fake: fake.sign_in("anna"),
+        expire=lambda fake: fake.expire("anna"),
+        gone=lambda fake: fake.revoke("anna"),
+        forget=lambda fake: fake.forget("anna"),
+        marks=lambda fake: len(fake.user("anna").plays),
+        told=(
+            Told(MARK, "POST /api/platform/v1/playback/stop"),
+            Told(replace(WATCHED, item=PLACED), "POST /api/platform/v1/playback/stop"),
+            Told(replace(LATE, item=PLACED), "POST /api/platform/v1/sync/history"),
+        ),
+        many=(LATE, replace(LATE, id=4, item=PLACED)),
+        many_route="POST /api/platform/v1/sync/history",
+        public=frozenset({"device_id"}),
+        wrong=SONG,
+        fill=punchplay_holds,
+        reads="GET /api/platform/v1/me/history",
+        three_pages=250,
     ),
     "scrob": Adapter(
         fake=lambda: FakeScrob(clock=Clock(NOW)),

@@ -36,6 +36,7 @@ SET_UP = {
     "FLOPPY_URL": "http://floppy.invalid",
     "ANILIST_CLIENT_ID": "id",
     "MAL_CLIENT_ID": "id",
+    "PUNCHPLAY_CLIENT_ID": "id",
     "SCROB_URL": "http://scrob.invalid",
     "LASTFM_API_KEY": "key",
     "LASTFM_SECRET": "secret",

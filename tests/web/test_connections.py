@@ -43,6 +43,7 @@ ALL = [
     "tvtime",
     "mdblist",
     "floppy",
+    "punchplay",
     "scrob",
     "anilist",
     "mal",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 from collections.abc import AsyncIterator, Awaitable, Callable, Hashable
 from typing import TypeVar
@@ -31,12 +32,18 @@ async def read_pages(
 
 
 async def read_cursors(
-    label: str, read: Callable[[str | None], Awaitable[tuple[list[Row], str | None]]]
+    label: str,
+    read: Callable[[str | None], Awaitable[tuple[list[Row], str | None]]],
+    quick: int,
+    pause: float,
 ) -> AsyncIterator[list[Row]]:
-    """Page after page of a service's list; `read` gives a page's rows, and the cursor of the next one if there is one."""
+    """Page after page of a service's list; `read` gives a page's rows, and the cursor of the next one if there is one.
+
+    After `quick` pages each waits for `pause` seconds.
+    """
     cursor: str | None = None
     seen: set[str] = set()
-    while True:
+    for page in itertools.count(1):
         rows, cursor = await read(cursor)
         yield rows
         if cursor is None:
@@ -44,3 +51,5 @@ async def read_cursors(
         if cursor in seen:
             raise Retry(f"{label} sends the same page again and again", after=UNSURE_PAUSE)
         seen.add(cursor)
+        if page >= quick:
+            await asyncio.sleep(pause)
