@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,14 +19,15 @@ FIRST_REEL = 800_000
 
 @dataclass(frozen=True)
 class Service:
-    """A tracker, its fake, and the setting that leads to it."""
+    """A tracker, its fake, and the settings that lead to it, with `{url}` where its address stands."""
 
     name: str
     fake: Callable[[], Any]
-    address: str
+    reached: Mapping[str, str]
 
     def settings(self, url: str) -> dict[str, str]:
-        return {self.address: url, f"{self.name.upper()}_WRITES_PER_SECOND": "0"}
+        reached = {name: value.format(url=url) for name, value in self.reached.items()}
+        return {**reached, f"{self.name.upper()}_WRITES_PER_SECOND": "0"}
 
 
 class ReelHouse:

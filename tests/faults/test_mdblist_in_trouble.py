@@ -13,7 +13,7 @@ from tests.faults.reels import ReelHouse, Service
 from tests.faults.test_trackers_in_trouble import TROUBLES
 from tests.running import eventually
 
-MDBLIST = Service("mdblist", lambda: MDBList(near_minutes=-1), "MDBLIST_API_URL")
+MDBLIST = Service("mdblist", lambda: MDBList(near_minutes=-1), {"MDBLIST_API_URL": "{url}"})
 
 
 class House(ReelHouse):

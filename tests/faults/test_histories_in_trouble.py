@@ -1,4 +1,4 @@
-"""A tracker that takes one dated play a call in trouble: nothing is lost, nothing is doubled, and each keeps its date."""
+"""A service that keeps each play with its date in trouble: nothing is lost, nothing is doubled, and each keeps its date."""
 
 from __future__ import annotations
 
@@ -9,11 +9,17 @@ from pathlib import Path
 import pytest
 
 from tests.fakes.floppy import Floppy
+from tests.fakes.punchplay import BASE, PunchPlay
 from tests.faults.reels import ReelHouse, Service
 from tests.running import eventually
 
-FLOPPY = Service("floppy", Floppy, "FLOPPY_URL")
-WRITES = "POST /api/v1/media/movie"
+FLOPPY = Service("floppy", Floppy, {"FLOPPY_URL": "{url}"})
+PUNCHPLAY = Service(
+    "punchplay",
+    PunchPlay,
+    {"PUNCHPLAY_API_URL": f"{{url}}{BASE}", "PUNCHPLAY_CLIENT_ID": "fake-client-id"},
+)
+WATCH = "POST /api/v1/media/movie"
 NUMBERS = range(1, 13)
 
 Opened = Callable[..., ReelHouse]
@@ -23,8 +29,8 @@ Opened = Callable[..., ReelHouse]
 def house(tmp_path: Path) -> Iterator[Opened]:
     opened: list[ReelHouse] = []
 
-    def made(**settings: str) -> ReelHouse:
-        opened.append(ReelHouse(tmp_path, FLOPPY, **settings))
+    def made(service: Service, **settings: str) -> ReelHouse:
+        opened.append(ReelHouse(tmp_path, service, **settings))
         return opened[-1]
 
     yield made
@@ -32,8 +38,13 @@ def house(tmp_path: Path) -> Iterator[Opened]:
         one.close()
 
 
-def test_an_evening_of_every_trouble_is_counted_once(house: Opened) -> None:
-    anna = house()
+@pytest.mark.parametrize(
+    ("service", "route"),
+    [(FLOPPY, WATCH), (PUNCHPLAY, f"POST {BASE}/playback/stop")],
+    ids=["floppy", "punchplay"],
+)
+def test_an_evening_of_every_trouble_is_counted_once(house: Opened, service: Service, route: str) -> None:
+    anna = house(service)
     for what in (
         {"status": 429, "headers": {"Retry-After": "1"}},
         {"record_then": "reset", "times": 2},
@@ -41,7 +52,7 @@ def test_an_evening_of_every_trouble_is_counted_once(house: Opened) -> None:
         {"status": 500},
         {"record_then": 200, "body": "<html>We will be back soon</html>"},
     ):
-        anna.fake.faults.add(WRITES, **what)
+        anna.fake.faults.add(route, **what)
 
     anna.watch(NUMBERS)
 
@@ -49,12 +60,19 @@ def test_an_evening_of_every_trouble_is_counted_once(house: Opened) -> None:
     assert {fault.times for fault in anna.fake.faults} == {0}
 
 
-def test_a_kill_after_an_outage_doubles_none_and_each_keeps_its_date(house: Opened) -> None:
-    anna = house(HASTY_LIVE="0.3")
+@pytest.mark.parametrize(
+    ("service", "route"),
+    [(FLOPPY, WATCH), (PUNCHPLAY, f"POST {BASE}/sync/history")],
+    ids=["floppy", "punchplay"],
+)
+def test_a_kill_after_an_outage_doubles_none_and_each_keeps_its_date(
+    house: Opened, service: Service, route: str
+) -> None:
+    anna = house(service, HASTY_LIVE="0.3")
     out = anna.fake.faults.add("POST /", status=503, times=-1)
     anna.watch(NUMBERS)
-    eventually(lambda: len(anna.fake.made(WRITES)) > len(NUMBERS), "what was live is late")
-    anna.fake.faults.add(WRITES, delay=0.2, times=-1)
+    eventually(lambda: len(anna.fake.made(route)) > 2, "what was live is late")
+    anna.fake.faults.add(route, delay=0.2, times=-1)
     out.times = 0
     eventually(lambda: len(anna.history()) > 1, "the first are recorded")
 
