@@ -420,7 +420,7 @@ class Lists(Lookup):
         self.answers = answers
         self.asked: list[int | None] = []
 
-    async def episodes(self, show_ids: Ids) -> Sequence[ListedEpisode] | None:
+    async def episodes(self, show_ids: Ids, language: str | None = None) -> Sequence[ListedEpisode] | None:
         self.asked.append(show_ids.tvdb)
         answer = self.answers.get(show_ids.tvdb or 0)
         if isinstance(answer, Exception):

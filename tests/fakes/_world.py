@@ -39,6 +39,9 @@ class Part:
     aired: str | None = None
     absolute: int | None = None
     dvd: tuple[int, int] | None = None
+    minutes: int | None = None
+    titles: Mapping[str, str] = field(default_factory=dict)
+    """Its titles in other languages, by their codes."""
 
 
 @dataclass(kw_only=True)

@@ -122,7 +122,12 @@ class Tmdb(Fake):
 
     def movie(self, request: Request) -> Json:
         film = self.film_of(request)
-        return appended(request, {**film_row(film), "imdb_id": film.ids.get("imdb")}, film.ids, ("imdb",))
+        return appended(
+            request,
+            {**film_row(film), "imdb_id": film.ids.get("imdb"), "runtime": film.runtime},
+            film.ids,
+            ("imdb",),
+        )
 
     def movie_ids(self, request: Request) -> Json:
         film = self.film_of(request)
@@ -138,7 +143,12 @@ class Tmdb(Fake):
 
     def season(self, request: Request) -> Json:
         one, season = self.series_at(request), request.path_params["season"]
-        parts = [part_row(one, part) for part in one.parts if part.season == season and part.ids.get("tmdb")]
+        language = request.query_params.get("language", "en")[:2]
+        parts = [
+            part_row(one, part, language)
+            for part in one.parts
+            if part.season == season and part.ids.get("tmdb")
+        ]
         if not parts:
             raise Refused(*NOT_FOUND)
         return {"season_number": season, "episodes": parts}
@@ -274,14 +284,15 @@ def seasons(one: Series) -> list[Json]:
     ]
 
 
-def part_row(one: Series, part: Part) -> Json:
+def part_row(one: Series, part: Part, language: str = "en") -> Json:
     return {
         "id": part.ids["tmdb"],
-        "name": part.title,
+        "name": part.titles.get(language, part.title),
         "show_id": one.ids["tmdb"],
         "season_number": part.season,
         "episode_number": part.number,
         "air_date": part.aired,
+        "runtime": part.minutes,
         "still_path": None,
     }
 

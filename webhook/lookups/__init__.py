@@ -22,6 +22,7 @@ from webhook.lookups._lookup import Lookup as Lookup
 from webhook.lookups._matching import apply_match as apply_match
 from webhook.lookups._matching import choose_candidate as choose_candidate
 from webhook.lookups._matching import has_title as has_title
+from webhook.lookups._matching import normalize_title as normalize_title
 from webhook.lookups._matching import rank as rank
 from webhook.lookups._matching import split_title_suffix as split_title_suffix
 from webhook.lookups._matching import wanted_title as wanted_title

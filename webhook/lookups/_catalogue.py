@@ -26,6 +26,7 @@ class Candidate:
     ids: Ids = field(default_factory=Ids)
     picture: str | None = None
     backdrop: str | None = None
+    minutes: int | None = None  # how long a film runs, where its details were asked for
     score: float = 0.0
     via: str = ""
 

@@ -64,8 +64,11 @@ class Lookup(ABC):
         """An episode by its absolute number, where the service counts those."""
         return None
 
-    async def episodes(self, show_ids: Ids) -> Sequence[ListedEpisode] | None:
-        """Every episode of a show as aired, specials too; None where the service lists none or does not know it."""
+    async def episodes(self, show_ids: Ids, language: str | None = None) -> Sequence[ListedEpisode] | None:
+        """Every episode of a show as aired, specials too; None where the service lists none or does not know it.
+
+        With a language (`de`) their titles are in it; None where the service cannot say them so.
+        """
         return None
 
     @abstractmethod

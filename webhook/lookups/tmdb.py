@@ -159,7 +159,8 @@ class Tmdb(Lookup):
         )
         return FoundEpisode(episode=episode, show=show)
 
-    async def episodes(self, show_ids: Ids) -> Sequence[ListedEpisode] | None:
+    async def episodes(self, show_ids: Ids, language: str | None = None) -> Sequence[ListedEpisode] | None:
+        asked = {} if language is None else {"language": language}
         number = show_ids.tmdb or await self.find_own_id(show_ids)
         if number is None:
             return None
@@ -170,7 +171,7 @@ class Tmdb(Lookup):
         found: list[ListedEpisode] = []
         for season in seasons:
             if season is not None:
-                shown = values.mapping(await self.get(f"/tv/{number}/season/{season}", {})).get("episodes")
+                shown = values.mapping(await self.get(f"/tv/{number}/season/{season}", asked)).get("episodes")
                 found += [
                     one
                     for row in values.objects(shown)
@@ -239,6 +240,7 @@ class Tmdb(Lookup):
             ids=row_ids(row),
             picture=self.picture_address(POSTER_WIDTH, row.get("poster_path")),
             backdrop=self.picture_address(BACKDROP_WIDTH, row.get("backdrop_path")),
+            minutes=values.whole(row.get("runtime")) or None,
             via=self.name,
         )
 

@@ -136,7 +136,9 @@ class Tvdb(Lookup):
         ids = [found for row in there if (found := values.whole(row.get("id")))]
         return await self.episode(ids[0], show) if len(ids) == 1 else None
 
-    async def episodes(self, show_ids: Ids) -> Sequence[ListedEpisode] | None:
+    async def episodes(self, show_ids: Ids, language: str | None = None) -> Sequence[ListedEpisode] | None:
+        if language is not None:
+            return None  # how it lists titles in a language is not documented
         number = show_ids.tvdb or await self.find_own_id(show_ids)
         if number is None:
             return None

@@ -28,6 +28,7 @@ from webhook.transfer.import_counts import Counts, ImportCountsJson
 from webhook.transfer.import_feeds import Feed, questions_of
 from webhook.transfer.limits import NoRoom
 from webhook.transfer.merge import Memory
+from webhook.transfer.questions import is_open
 from webhook.transfer.records import Bad, Entry, Kept, LeftOut, Question, Unusable, Viewing
 
 log = structlog.get_logger()
@@ -118,7 +119,7 @@ class Report:
                     at = play.watched_at or play.last_at
                     self.first = at if self.first is None else min(self.first, at)
                     self.last = at if self.last is None else max(self.last, at)
-                    if not merge.has_ids(play.item) and len(self.without_ids) < SHOWN:
+                    if is_open(play.item) and len(self.without_ids) < SHOWN:
                         self.without_ids.append(item_to_json(play.item))
                 case Bad():
                     self.counts.bad += 1

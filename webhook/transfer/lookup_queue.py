@@ -44,6 +44,8 @@ from webhook.storage.tables import (
 )
 from webhook.transfer import show_merge
 from webhook.transfer.show_ids import KIND
+from webhook.transfer.text_lookup import TextAnswer, TextLookup
+from webhook.transfer.text_settle import open_plays, write_found
 
 log = structlog.get_logger()
 
@@ -81,11 +83,14 @@ class Resolver:
             await self.database.write(settle, (row.key, outcome))
         return len(rows)
 
-    async def look_up(self, row: UnresolvedRow) -> Item | Undelivered:
+    async def look_up(self, row: UnresolvedRow) -> Item | TextAnswer | Undelivered:
         item = item_from_json(row.item)
         if not self.identity.lookups:
             return Unmatched(NO_LOOKUPS)
+        plays = await self.database.read(lambda connection: open_plays(plays_of(connection, row.key)))
         try:
+            if plays:
+                return await TextLookup(self.identity.lookups).find(plays, row.language)
             return await self.identity.resolve(item, NEEDS)
         except Unmatched as decision:
             return await self.identity.with_candidates(item, decision)
@@ -101,13 +106,27 @@ def due(connection: Connection, now: datetime, lookups: bool) -> list[Unresolved
     return fetch_all(connection, wanted.order_by(unresolved.c.due_at).limit(FEW), UnresolvedRow)
 
 
-def settle(connection: Connection, waiting: list[tuple[str, Item | Undelivered]]) -> list[None]:
+def settle(connection: Connection, waiting: list[tuple[str, Item | TextAnswer | Undelivered]]) -> list[None]:
     for key, outcome in waiting:
         if isinstance(outcome, Undelivered):
             postpone(connection, key, outcome, clock.now())
+        elif isinstance(outcome, TextAnswer):
+            settle_titles(connection, key, outcome, clock.now())
         else:
             learn(connection, key, outcome)
     return [None] * len(waiting)
+
+
+def settle_titles(connection: Connection, key: str, answer: TextAnswer, now: datetime) -> None:
+    """Write what is sure into the plays; the rest waits for a person, or for the next round where it came since."""
+    write_found(connection, plays_of(connection, key), answer.found, now)
+    left = open_plays(plays_of(connection, key))
+    if answer.open is not None and answer.asked.issuperset(one.id for one in left):
+        postpone(connection, key, answer.open, now)
+    elif left:
+        connection.execute(update(unresolved).where(unresolved.c.key == key).values(due_at=now))
+    else:
+        connection.execute(delete(unresolved).where(unresolved.c.key == key))
 
 
 def postpone(connection: Connection, key: str, why: Undelivered, now: datetime) -> None:
@@ -210,11 +229,15 @@ def choose(
     matches.choose(connection, now, ids, key=key, title=title, season_offset=season_offset)
     choice = matches.Choice(ids=ids, title=title, season_offset=season_offset)
     rows = plays_of(connection, key)
+    by_title = {one.id for one in open_plays(rows)}
+    if by_title:  # those that have their place already keep it
+        rows = [one for one in rows if one.id in by_title]
     for one in rows:
         item = matches.apply_choice(item_from_json(one.item), choice)
         connection.execute(update(play).where(play.c.id == one.id).values(item=item_to_json(item)))
         store_keys(connection, one.person_id, one.id, keys(item))
-    if row.kind == KIND:  # the search for shows' ids merges its library entries
+    if row.kind == KIND or open_plays(plays_of(connection, key)):
+        # The search for shows' ids merges its library entries, and that for titles finds the episodes of the show.
         values = {"state": "waiting", "reason": None, "candidates": None, "due_at": now}
         connection.execute(update(unresolved).where(unresolved.c.key == key).values(values))
     else:
@@ -276,8 +299,3 @@ def unmatched_item(row: UnresolvedRow, plays: int) -> UnresolvedJson:
         "plays": plays,
         "since": stamp(row.created_at),
     }
-
-
-def question(item: Item) -> str | None:
-    """The key of the lookup for an item's plays; an episode's is that of its show."""
-    return next(iter(matches.match_keys(item)), None)

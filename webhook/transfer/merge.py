@@ -14,9 +14,9 @@ from datetime import UTC, datetime, timedelta
 from operator import attrgetter
 
 import orjson
-from sqlalchemy import BigInteger, Connection, Text, and_, bindparam, cast, insert, or_, select
+from sqlalchemy import BigInteger, Connection, Text, and_, bindparam, cast, or_, select
 
-from webhook.domain.event import Episode, Item, Track, item_to_json
+from webhook.domain.event import item_to_json
 from webhook.domain.items import keys, same_item
 from webhook.domain.play import Dated, Play, State
 from webhook.domain.viewing import is_same_viewing
@@ -28,14 +28,11 @@ from webhook.identity import matches
 from webhook.storage.db import driver, fresh_ids
 from webhook.storage.json_sql import json_rows
 from webhook.storage.rows import fetch_all
-from webhook.storage.tables import PlayRow, play, play_key, unresolved
+from webhook.storage.tables import PlayRow, play, play_key
 from webhook.storage.types import Utc, to_ms
 from webhook.transfer.import_counts import Counts
-from webhook.transfer.lookup_queue import question
+from webhook.transfer.questions import ask_about, has_ids, is_open, question, search_keys
 from webhook.transfer.records import FOLLOWING, Kept, Relation, Viewing
-
-CHUNK_SIZE = 500
-"""The number of keys in one statement."""
 
 SAME_ROW = timedelta(seconds=1)
 """Rows of one service about one item that are closer than this are the same row."""
@@ -92,7 +89,7 @@ def merge_entries(
     for play_id, marked in part.marks.items():
         save_play(connection, person_id, marked, play_id)
         store_keys(connection, person_id, play_id, search_keys(marked.item))
-    nameless = ask_about(connection, (viewing.play.item for viewing, _ in part.new), now)
+    nameless = ask_about(connection, (viewing.play.item for viewing, _ in part.new), now, languages_of(part))
     wanted = Watchlist(connection, person_id, {}, now)
     kept = [keep(connection, person_id, entry, wanted) for entry in entries if isinstance(entry, Kept)]
     return Counts(len(part.new), part.known, part.completed, sum(kept), 0, nameless)
@@ -104,7 +101,7 @@ def rehearse(
     """The counts of `merge_entries` after the parts in the memory, without writing anything."""
     viewings = [entry for entry in entries if isinstance(entry, Viewing)]
     part = sort_viewings(connection, person_id, viewings, memory)
-    nameless = sum(1 for viewing, _ in part.new if not has_ids(viewing.play.item))
+    nameless = sum(1 for viewing, _ in part.new if is_open(viewing.play.item))
     wanted = Watchlist(connection, person_id, {}, EVER[1])
     kept = sum(
         would_keep(connection, person_id, entry, memory, wanted)
@@ -112,6 +109,12 @@ def rehearse(
         if isinstance(entry, Kept)
     )
     return Counts(len(part.new), part.known, part.completed, kept, 0, nameless)
+
+
+def languages_of(part: Part) -> dict[str, str | None]:
+    """The languages of the new plays' titles, by the keys of their lookups."""
+    named = ((question(viewing.play.item), viewing.language) for viewing, _ in part.new if viewing.language)
+    return {key: language for key, language in named if key is not None}
 
 
 # --- known plays
@@ -171,11 +174,6 @@ def apply_choice(viewing: Viewing, choices: Mapping[str, matches.Choice]) -> Vie
     return replace(viewing, play=replace(viewing.play, item=matches.apply_choices(item, choices)))
 
 
-def search_keys(item: Item) -> tuple[str, ...]:
-    """The keys of a play; a film without year and ids has its title alone."""
-    return keys(item) or matches.match_keys(item)
-
-
 def nearest(viewing: Viewing, known_by: Sequence[str], memory: Memory) -> Known | None:
     """The play nearest in time that may be the viewing; None if there is none."""
     at = viewing.play.watched_at or viewing.play.last_at
@@ -226,11 +224,16 @@ def listed_together(known: Known, viewing: Viewing) -> bool:
 
     A play from its webhook has no key of the list, and an undated row has no time to compare.
     """
-    if known.play.source != viewing.play.source:
+    if known.play.source != viewing.play.source or is_of_another_precision(known.play, viewing.play):
         return False
     if viewing.foreign_key is None:
         return viewing.play.dated is not Dated.TICKED
     return known.foreign_key is not None
+
+
+def is_of_another_precision(one: Play, other: Play) -> bool:
+    """True if one is known to the second and the other to the day: a list has either, so they are of two lists."""
+    return {one.dated, other.dated} == {Dated.DAY, Dated.EXACT}
 
 
 def find_new(
@@ -295,10 +298,6 @@ THERE = select(play.c.foreign_key).where(
 )
 
 
-def parts(values: Sequence[str]) -> Iterable[Sequence[str]]:
-    return (values[start : start + CHUNK_SIZE] for start in range(0, len(values), CHUNK_SIZE))
-
-
 # --- new plays
 
 
@@ -352,44 +351,6 @@ def insert_many(
         own.executemany(statement, rows)
     elif rows:
         connection.exec_driver_sql(statement, list(rows))
-
-
-# --- items without an id
-
-
-PRIVATE_IDS = frozenset({"plex", "tvtime"})
-"""The ids that only the service knows which gives them."""
-
-
-def has_ids(item: Item) -> bool:
-    """True if the item has an id that other services or a lookup know."""
-    if isinstance(item, Track):
-        return True  # music is identified by its names
-    known = item.ids.by_namespace().keys()
-    return not known <= PRIVATE_IDS or (isinstance(item, Episode) and bool(item.show_ids))
-
-
-def ask_about(connection: Connection, items: Iterable[Item], now: datetime) -> int:
-    """Queue items without an id for a lookup; returns the number of plays."""
-    nameless = [item for item in items if not has_ids(item)]
-    asked = {key: item for item in nameless if (key := question(item)) is not None}
-    for some in parts(sorted(asked)):
-        have = set(connection.execute(select(unresolved.c.key).where(unresolved.c.key.in_(some))).scalars())
-        rows = [
-            {
-                "key": key,
-                "kind": asked[key].kind.value,
-                "item": item_to_json(asked[key]),
-                "state": "waiting",
-                "due_at": now,
-                "created_at": now,
-            }
-            for key in some
-            if key not in have
-        ]
-        if rows:
-            connection.execute(insert(unresolved), rows)
-    return len(nameless)
 
 
 # --- the library
