@@ -204,7 +204,7 @@ def choose_show(
 
     Of several shows of one name the one is meant that alone has some of the titles; what another has too waits.
     """
-    counts = Counter(index for _, placing in found for index in placing.by_title)
+    counts = Counter(index for _, placing in found for index in {*placing.by_title, *placing.unclear})
     shared = {index for index, count in counts.items() if count > 1}
     if len(shows) > 1:
         shared |= set(range(len(items))) - counts.keys()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from webhook.domain.event import Episode
@@ -12,8 +12,8 @@ from webhook.domain.items import fold_title
 from webhook.lookups import ListedEpisode
 from webhook.transfer.season_words import read_episode_number
 
-LEAD = re.compile(r"^[^:.]{1,30}[:.]\s+")
-"""What may stand before an episode's own name, such as `Chapter Nine: `."""
+LEAD = re.compile(r"^([^:.]{1,30})[:.]\s+(?=\S)")
+"""What may stand before an episode's own name, if it is its number: `Chapter Nine: `."""
 
 Place = tuple[int, int]
 """A season and a number, as aired."""
@@ -23,18 +23,19 @@ Place = tuple[int, int]
 class Placing:
     """The places of some episodes in one show's list, by their index.
 
-    `by_title` are those whose title agrees, `by_number` those of which only the number is in the list. `titled` is
-    how many have a title that could have agreed.
+    `by_title` are those whose title agrees, `by_number` those of which only the number is in the list, `unclear`
+    those whose title several places have. `titled` is how many have a title that could have agreed.
     """
 
     by_title: Mapping[int, Place] = field(default_factory=dict)
     by_number: Mapping[int, Place] = field(default_factory=dict)
+    unclear: frozenset[int] = frozenset()
     titled: int = 0
 
     @property
     def is_likely(self) -> bool:
         """True if the show may be the one that is meant: at least half of the titles agree, or none could."""
-        return 2 * len(self.by_title) >= self.titled
+        return 2 * (len(self.by_title) + len(self.unclear)) >= self.titled
 
     def without(self, shared: Collection[int]) -> Placing:
         """The same without the episodes that another show has too."""
@@ -55,31 +56,37 @@ class EpisodeTitles:
         for one in (one for listed in lists for one in listed):
             known = self.titles.setdefault((one.season, one.number), set())
             if one.title:
-                known |= forms(one.title)
+                known |= forms(one.title, one.number)
         self.seasons = {season for season, _ in self.titles}
 
     def place_all(self, items: Sequence[Episode]) -> Placing:
         """The places of all the episodes that are sure on their own."""
         by_title: dict[int, Place] = {}
         by_number: dict[int, Place] = {}
+        unclear: set[int] = set()
         titled = 0
         for index, item in enumerate(items):
             real = own_title(item)
             titled += real is not None
-            found = None if real is None else self.find_title(item, real)
-            if found is not None:
-                by_title[index] = found
+            found = [] if real is None else self.find_title(item, real)
+            if len(found) == 1:
+                by_title[index] = found[0]
+            elif found:
+                unclear.add(index)
             elif (place := self.find_number(item, real)) is not None:
                 by_number[index] = place
-        return Placing(by_title=by_title, by_number=by_number, titled=titled)
+        return Placing(by_title=by_title, by_number=by_number, unclear=frozenset(unclear), titled=titled)
 
-    def find_title(self, item: Episode, title: str) -> Place | None:
-        """The one place that has this title in the item's season, or in the show where it has no such season."""
-        found = self.in_season(item.season, lambda known: letters(title) in known)
-        found = found or self.in_season(item.season, lambda known: not known.isdisjoint(forms(title)))
+    def find_title(self, item: Episode, title: str) -> list[Place]:
+        """The places that have this title in the item's season, or in the show where it has no such season."""
+        found = [
+            place for place, known in self.titles.items() if not known.isdisjoint(forms(title, place[1]))
+        ]
         if item.number is not None:
             found = [place for place in found if place[1] == item.number]
-        return found[0] if len(found) == 1 else None
+        if item.season is not None and item.season in self.seasons:
+            return [place for place in found if place[0] == item.season]
+        return [place for place in found if place[0] != 0] or found
 
     def find_number(self, item: Episode, title: str | None) -> Place | None:
         """The place of the item's number; None where its title belongs to another place."""
@@ -89,23 +96,19 @@ class EpisodeTitles:
         elsewhere = title is not None and any(letters(title) in known for known in self.titles.values())
         return None if elsewhere else (item.season, number)
 
-    def in_season(self, season: int | None, fits: Callable[[frozenset[str]], bool]) -> list[Place]:
-        found = [place for place, known in self.titles.items() if fits(frozenset(known))]
-        if season is not None and season in self.seasons:
-            return [place for place in found if place[0] == season]
-        aired = [place for place in found if place[0] != 0]
-        return aired or found
-
 
 def own_title(item: Episode) -> str | None:
     """The item's title, if it is one of its own: not a number such as `Episode 4`."""
     return item.title if item.title and read_episode_number(item.title) is None else None
 
 
-def forms(title: str) -> set[str]:
-    """A title as it is compared, whole and without a lead such as `Chapter Nine: `."""
-    rest = LEAD.sub("", title)
-    return {form for form in (letters(title), letters(rest)) if form}
+def forms(title: str, number: int) -> set[str]:
+    """A title as it is compared: whole, and without a lead that is the number of its place (`Chapter Nine: `)."""
+    found = {letters(title)}
+    lead = LEAD.match(title)
+    if lead is not None and read_episode_number(lead[1]) == number:
+        found.add(letters(title[lead.end() :]))
+    return found
 
 
 def letters(title: str) -> str:

@@ -100,6 +100,7 @@ def possible_episodes(text: str, own: Collection[str] = ()) -> list[TextTitle]:
     plain = [
         TextTitle(show=JOINT.join(parts[:place]), season=None, title=JOINT.join(parts[place:]), sure=False)
         for place in range(len(parts) - 1, 0, -1)
+        if read_season(parts[place], own) is None
     ]
     return [*([found] if found is not None else []), *plain]
 

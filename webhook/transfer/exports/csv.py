@@ -20,12 +20,16 @@ KINDS = frozenset({Kind.MOVIE, Kind.EPISODE, Kind.TRACK})
 ITEM = ("kind", "title", "show", "season", "number", "year", "artist", "album")
 IDS = ("tvdb", "tmdb", "imdb", "trakt", "musicbrainz")
 SHOW_IDS = ("tvdb", "tmdb", "imdb", "trakt")
+MORE_IDS = ("simkl", "slug", "anidb", "mal", "plex", "tvtime")
+"""Further ids, so that the table can be read back whole: see imports/_own_csv.py."""
 COLUMNS = (
     *ITEM,
     *("watched_at", "started_at", "dated", "source", "player", "library", "duration_minutes"),
     *("rewatch", "rating"),
     *IDS,
     *(f"show_{name}" for name in SHOW_IDS),
+    *("numbering", *MORE_IDS),
+    *(f"show_{name}" for name in MORE_IDS),
 )
 
 
@@ -51,6 +55,9 @@ def row(entry: Exported, at: datetime) -> Iterator[Cell]:
     yield from (known.get(name) for name in IDS)
     shown = (play.item.show_ids if isinstance(play.item, Episode) else Ids()).by_namespace()
     yield from (shown.get(name) for name in SHOW_IDS)
+    yield play.item.numbering if isinstance(play.item, Episode) and play.item.numbering != "aired" else None
+    yield from (known.get(name) for name in MORE_IDS)
+    yield from (shown.get(name) for name in MORE_IDS)
 
 
 def of_item(item: Item) -> tuple[Cell, ...]:

@@ -7,6 +7,7 @@ stray quote, the wrong number of fields, too much text), and reading resumes on 
 from __future__ import annotations
 
 import csv
+import re
 from collections import deque
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -16,6 +17,9 @@ from webhook.transfer.records import Bad, Unusable
 
 MAX_ROW = 1 << 20
 """The most bytes of one row, and so of one field."""
+
+DELIMITERS = (",", ";", "\t")
+QUOTED = re.compile(rb'"[^"]*"')
 
 GIVE_UP = 1_000_000
 """The lines that may be read again because of broken rows before the file is abandoned."""
@@ -108,9 +112,10 @@ def split(chunks: Iterable[bytes], longest: int) -> Iterator[bytes | None]:
 def read(chunks: Iterable[bytes], file: str, required: Collection[str]) -> Iterator[Row | Bad]:
     """The rows of a CSV file in UTF-8; raises Unusable if the header is unreadable or lacks a column."""
     lines = Lines(split(chunks, MAX_ROW))
+    delimiter = find_delimiter(lines)
     names = columns(lines, file)
     known, width = places(names, file, required), len(names)
-    reader = csv.reader(lines, strict=True)
+    reader = csv.reader(lines, strict=True, delimiter=delimiter)
     broken = 0
     while True:
         line = lines.begin()
@@ -140,10 +145,22 @@ def read(chunks: Iterable[bytes], file: str, required: Collection[str]) -> Itera
             return
 
 
+def find_delimiter(lines: Lines) -> str:
+    """The delimiter of a file by its first line: a comma, or the semicolon or tab of a spreadsheet."""
+    try:
+        first = next(lines.source) if not lines.again else lines.again.popleft()
+    except StopIteration:
+        return DELIMITERS[0]
+    lines.again.appendleft(first)
+    bare = QUOTED.sub(b"", first or b"")
+    return max(DELIMITERS, key=lambda delimiter: bare.count(delimiter.encode()))
+
+
 def columns(lines: Lines, file: str) -> list[str]:
     """The column names in order; raises Unusable."""
     try:
-        names = [name.strip() for name in next(csv.reader(lines, strict=True))]
+        reader = csv.reader(lines, strict=True, delimiter=find_delimiter(lines))
+        names = [name.strip() for name in next(reader)]
     except StopIteration:
         raise Unusable(f"{file} is empty: it has not even a header.") from None
     except (csv.Error, TooLong) as error:
