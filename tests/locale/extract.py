@@ -19,9 +19,10 @@ Found = tuple[int, str | None, str | tuple[str, ...], list[str]]
 MARKS = frozenset({"texts"})
 SPOKEN = frozenset({
     "AccountError", "Bad", "BackupError", "CheckResult", "Damaged", "Dead", "Done", "Field", "Invalid", "InvalidPassword",
-    "Mark", "NoBackfill", "NoDate", "NoEdit", "NoMatch", "NoRoom", "Notice", "OidcError", "Ownership", "Parked", "PeopleError", "Problem", "Refusal",
+    "Mark", "NoBackfill", "NoDate", "NoEdit", "NoMatch", "NoRoom", "Notice", "OidcError", "Ownership", "Parked", "PeopleError", "Problem", "Question", "Refusal",
     "Refused", "Retry", "SettingsError", "SignInFailed", "Skip", "Snooze", "TooLarge", "TooMany", "Unavailable",
     "Unmatched", "Unreadable", "UnreadableSecret", "UnverifiedSettings", "Unusable", "Wrong", "NotRedacted", "Setting",
+    "ask_table",
     "die_of", "found_or", "park_as", "retry_later", "slow_down", "snooze_for", "TemplateError", "require_worker", "wrong_answer", "wrong",
 })  # fmt: skip
 """What says its texts to people: outcomes, refusals, errors, and what describes a setting."""

@@ -45,7 +45,7 @@ from webhook.storage.tables import (
 from webhook.transfer import show_merge
 from webhook.transfer.show_ids import KIND
 from webhook.transfer.text_lookup import TextAnswer, TextLookup
-from webhook.transfer.text_settle import open_plays, write_found
+from webhook.transfer.text_settle import open_plays, store_answers
 
 log = structlog.get_logger()
 
@@ -119,7 +119,7 @@ def settle(connection: Connection, waiting: list[tuple[str, Item | TextAnswer | 
 
 def settle_titles(connection: Connection, key: str, answer: TextAnswer, now: datetime) -> None:
     """Write what is sure into the plays; the rest waits for a person, or for the next round where it came since."""
-    write_found(connection, plays_of(connection, key), answer.found, now)
+    store_answers(connection, plays_of(connection, key), answer.found, now)
     left = open_plays(plays_of(connection, key))
     if answer.open is not None and answer.asked.issuperset(one.id for one in left):
         postpone(connection, key, answer.open, now)

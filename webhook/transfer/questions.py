@@ -77,7 +77,7 @@ def ask_about(
     open_ones = [item for item in items if is_open(item)]
     asked = {key: item for item in open_ones if (key := question(item)) is not None}
     again = {key for key, item in asked.items() if is_unplaced(item)}
-    for some in chunks(sorted(asked)):
+    for some in split_keys(sorted(asked)):
         have = set(connection.execute(select(unresolved.c.key).where(unresolved.c.key.in_(some))).scalars())
         rows = [
             {
@@ -100,5 +100,5 @@ def ask_about(
     return len(open_ones)
 
 
-def chunks(values: Sequence[str]) -> Iterable[Sequence[str]]:
+def split_keys(values: Sequence[str]) -> Iterable[Sequence[str]]:
     return (values[start : start + CHUNK_SIZE] for start in range(0, len(values), CHUNK_SIZE))

@@ -16,7 +16,7 @@ from webhook.domain.event import Episode, Ids, Item, Kind, Movie, Show
 from webhook.domain.outcome import Retry, Undelivered, Unmatched
 from webhook.identity.resolver import candidate_json
 from webhook.lookups import Candidate, ListedEpisode, Lookup, common_ids, has_title, id_pairs, rank
-from webhook.transfer.text_match import EpisodeTitles, Place, Placing
+from webhook.transfer.text_match import EpisodePlace, EpisodeTitles, Placing
 from webhook.transfer.text_titles import possible_episodes
 
 MAX_SHOWS = 5
@@ -26,7 +26,7 @@ MAX_READINGS = 4
 """The number of ways in which a film's title is tried as that of an episode."""
 
 SEVERAL = "several have exactly this title, and nothing in the file says which of them it is"
-UNKNOWN = "the lookups know nothing of exactly this title"
+NO_SUCH_TITLE = "the lookups know nothing of exactly this title"
 OTHER_EPISODES = "its episodes have other titles than the file gives, so it may be another show of this name"
 SOME_MISSING = "the show is known, but not which of its episodes these are: {titles}"
 LISTED = 5
@@ -69,7 +69,7 @@ class KnownShow:
     def place_all(self, items: Sequence[Episode]) -> Placing:
         return EpisodeTitles(self.listed, self.translated).place_all(items)
 
-    def find(self, item: Episode, place: Place) -> Found:
+    def find(self, item: Episode, place: EpisodePlace) -> Found:
         """The episode at this place, with the ids that the lookup has of it and of its show."""
         listed = next(one for one in self.listed if (one.season, one.number) == place)
         show_ids = item.show_ids.merge(self.show.ids)
@@ -92,7 +92,7 @@ class TextLookup:
         elif isinstance(first, Movie):
             answer = await self.find_film(plays, first)
         else:
-            answer = TextAnswer(open=Unmatched(UNKNOWN))
+            answer = TextAnswer(open=Unmatched(NO_SUCH_TITLE))
         return replace(answer, asked=frozenset(play.id for play in plays))
 
     # --- shows
@@ -107,13 +107,13 @@ class TextLookup:
         exact, near = await self.candidates(Kind.SHOW, title, max(play.at for play in plays).year)
         for lookup, shows in exact:
             if len(shows) > MAX_SHOWS:
-                return TextAnswer(open=waiting(SEVERAL, shows))
+                return TextAnswer(open=wait_for_person(SEVERAL, shows))
             found = [(known, known.place_all(items)) for one in shows
                      if (known := await self.episodes_of(lookup, one, items, language)) is not None]  # fmt: skip
             if found:
                 return choose_show(plays, items, shows, found)
         alone = [one for _, shows in exact for one in shows]
-        return TextAnswer(open=waiting(OTHER_EPISODES if alone else UNKNOWN, alone or near))
+        return TextAnswer(open=wait_for_person(OTHER_EPISODES if alone else NO_SUCH_TITLE, alone or near))
 
     async def show_of(self, ids: Ids, items: Sequence[Episode], language: str | None) -> KnownShow | None:
         """The show that a person chose, with its episodes."""
@@ -151,8 +151,8 @@ class TextLookup:
         if len(episodes) == 1 and not films:
             return TextAnswer(found={play.id: episodes[0] for play in plays})
         if films or episodes:
-            return TextAnswer(open=waiting(SEVERAL, films))
-        return TextAnswer(open=waiting(UNKNOWN, near))
+            return TextAnswer(open=wait_for_person(SEVERAL, films))
+        return TextAnswer(open=wait_for_person(NO_SUCH_TITLE, near))
 
     async def read_as_episode(self, plays: Sequence[TextPlay], title: str) -> list[Found]:
         """The episodes that a title such as `Show: Episode` may name, the longest show first."""
@@ -187,7 +187,7 @@ class TextLookup:
                 trouble = error
                 continue
             near += found
-            if same := [one for one in found if has_title(title, one) and (one.year or 0) <= year]:
+            if same := [one for one in found if has_title(title, one) and (one.year or 0) <= year + 1]:
                 exact.append((lookup, same))
         if trouble is not None:
             raise trouble if isinstance(trouble, Retry) else Retry(trouble.reason, lane=False)
@@ -210,13 +210,13 @@ def choose_show(
         shared |= set(range(len(items))) - counts.keys()
     agreeing = [(known, placing) for known, placing in found if placing.by_title.keys() - shared]
     if len(agreeing) > 1 or (not agreeing and len(shows) > 1):
-        return TextAnswer(open=waiting(SEVERAL, shows))
+        return TextAnswer(open=wait_for_person(SEVERAL, shows))
     known, placing = agreeing[0] if agreeing else found[0]
     if not placing.is_likely:
-        return TextAnswer(open=waiting(OTHER_EPISODES, [known.show]))
-    answer = partial_answer(plays, items, known, placing.without(shared))
+        return TextAnswer(open=wait_for_person(OTHER_EPISODES, [known.show]))
+    answer = partial_answer(plays, items, known, placing.leave_out(shared))
     if answer.open is not None and len(shows) > 1:
-        answer.open.candidates = waiting(SEVERAL, shows).candidates
+        answer.open.candidates = wait_for_person(SEVERAL, shows).candidates
     return answer
 
 
@@ -241,7 +241,7 @@ def partial_answer(
     return TextAnswer(found=found, open=Unmatched(SOME_MISSING.format(titles=said)))
 
 
-def waiting(reason: str, candidates: Iterable[Candidate]) -> Unmatched:
+def wait_for_person(reason: str, candidates: Iterable[Candidate]) -> Unmatched:
     return Unmatched(reason, candidates=[candidate_json(one) for one in rank(list(candidates))])
 
 

@@ -15,7 +15,7 @@ from webhook.transfer.season_words import read_episode_number
 LEAD = re.compile(r"^([^:.]{1,30})[:.]\s+(?=\S)")
 """What may stand before an episode's own name, if it is its number: `Chapter Nine: `."""
 
-Place = tuple[int, int]
+EpisodePlace = tuple[int, int]
 """A season and a number, as aired."""
 
 
@@ -24,27 +24,31 @@ class Placing:
     """The places of some episodes in one show's list, by their index.
 
     `by_title` are those whose title agrees, `by_number` those of which only the number is in the list, `unclear`
-    those whose title several places have. `titled` is how many have a title that could have agreed.
+    those whose title several places have. `titled` is how many have a title that could have agreed,
+    `nameless` how many of those found by number have no title in the list either.
     """
 
-    by_title: Mapping[int, Place] = field(default_factory=dict)
-    by_number: Mapping[int, Place] = field(default_factory=dict)
+    by_title: Mapping[int, EpisodePlace] = field(default_factory=dict)
+    by_number: Mapping[int, EpisodePlace] = field(default_factory=dict)
     unclear: frozenset[int] = frozenset()
     titled: int = 0
+    nameless: int = 0
 
     @property
     def is_likely(self) -> bool:
-        """True if the show may be the one that is meant: at least half of the titles agree, or none could."""
+        """True if the show may be the one that is meant: at least half of the titles agree, or neither side has any."""
+        if not self.titled:
+            return 2 * self.nameless >= len(self.by_number)
         return 2 * (len(self.by_title) + len(self.unclear)) >= self.titled
 
-    def without(self, shared: Collection[int]) -> Placing:
+    def leave_out(self, shared: Collection[int]) -> Placing:
         """The same without the episodes that another show has too."""
         by_title = {index: place for index, place in self.by_title.items() if index not in shared}
         by_number = {index: place for index, place in self.by_number.items() if index not in shared}
         return replace(self, by_title=by_title, by_number=by_number)
 
     @property
-    def places(self) -> dict[int, Place]:
+    def places(self) -> dict[int, EpisodePlace]:
         return {**self.by_number, **self.by_title}
 
 
@@ -52,17 +56,20 @@ class EpisodeTitles:
     """The titles of a show's episodes in one language or several, by which episodes are placed."""
 
     def __init__(self, *lists: Iterable[ListedEpisode]) -> None:
-        self.titles: dict[Place, set[str]] = {}
+        self.titles: dict[EpisodePlace, set[str]] = {}
+        self.nameless: set[EpisodePlace] = set()
         for one in (one for listed in lists for one in listed):
             known = self.titles.setdefault((one.season, one.number), set())
+            if not one.title or read_episode_number(one.title) is not None:
+                self.nameless.add((one.season, one.number))
             if one.title:
                 known |= forms(one.title, one.number)
         self.seasons = {season for season, _ in self.titles}
 
     def place_all(self, items: Sequence[Episode]) -> Placing:
         """The places of all the episodes that are sure on their own."""
-        by_title: dict[int, Place] = {}
-        by_number: dict[int, Place] = {}
+        by_title: dict[int, EpisodePlace] = {}
+        by_number: dict[int, EpisodePlace] = {}
         unclear: set[int] = set()
         titled = 0
         for index, item in enumerate(items):
@@ -75,9 +82,12 @@ class EpisodeTitles:
                 unclear.add(index)
             elif (place := self.find_number(item, real)) is not None:
                 by_number[index] = place
-        return Placing(by_title=by_title, by_number=by_number, unclear=frozenset(unclear), titled=titled)
+        return Placing(
+            by_title=by_title, by_number=by_number, unclear=frozenset(unclear), titled=titled,
+            nameless=sum(place in self.nameless for place in by_number.values()),
+        )  # fmt: skip
 
-    def find_title(self, item: Episode, title: str) -> list[Place]:
+    def find_title(self, item: Episode, title: str) -> list[EpisodePlace]:
         """The places that have this title in the item's season, or in the show where it has no such season."""
         found = [
             place for place, known in self.titles.items() if not known.isdisjoint(forms(title, place[1]))
@@ -88,7 +98,7 @@ class EpisodeTitles:
             return [place for place in found if place[0] == item.season]
         return [place for place in found if place[0] != 0] or found
 
-    def find_number(self, item: Episode, title: str | None) -> Place | None:
+    def find_number(self, item: Episode, title: str | None) -> EpisodePlace | None:
         """The place of the item's number; None where its title belongs to another place."""
         number = item.number if item.number is not None else read_episode_number(item.title or "")
         if number is None or item.season is None or (item.season, number) not in self.titles:

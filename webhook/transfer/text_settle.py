@@ -33,7 +33,7 @@ def open_plays(rows: Iterable[PlayRow]) -> list[TextPlay]:
     ]
 
 
-def write_found(
+def store_answers(
     connection: Connection, rows: Sequence[PlayRow], found: Mapping[int, Found], now: datetime
 ) -> None:
     """Write the items into their plays; one that was watched to less than WATCHED_PERCENT becomes unfinished."""
@@ -41,7 +41,7 @@ def write_found(
         if row.id in found:
             write_item(connection, row, found[row.id].item)
             finish_or_leave(connection, row, found[row.id].minutes)
-            leave_known(connection, row.id, row.person_id, found[row.id].item, now)
+            drop_duplicate(connection, row.id, row.person_id, found[row.id].item, now)
 
 
 def write_item(connection: Connection, row: PlayRow, item: Item) -> None:
@@ -62,7 +62,7 @@ def finish_or_leave(connection: Connection, row: PlayRow, minutes: int | None) -
     connection.execute(update(play).where(play.c.id == row.id).values(values))
 
 
-def leave_known(connection: Connection, play_id: int, person_id: int, item: Item, now: datetime) -> None:
+def drop_duplicate(connection: Connection, play_id: int, person_id: int, item: Item, now: datetime) -> None:
     """Remove a play that turned out to be a viewing that the history has from elsewhere; it stays known as a row."""
     if not keys(item):
         return

@@ -11,8 +11,8 @@ from webhook.domain.items import fold_title
 from webhook.transfer.season_words import FoundSeason, read_number, read_season
 
 JOINT = ": "
-SUFFIX = re.compile(r"\s*\((?:episode|folge|épisode|episodio|episódio|aflevering|odcinek|avsnitt|afsnit|jakso|エピソード|에피소드)\s*(\d{1,4})\)$", re.IGNORECASE)  # fmt: skip
-REPEATED = re.compile(r"\s+(\d{1,2}|[IVX]{1,4})$")
+SUFFIX = re.compile(r"\((?:episode|folge|épisode|episodio|episódio|aflevering|odcinek|avsnitt|afsnit|jakso|エピソード|에피소드)\s?(\d{1,4})\)$", re.IGNORECASE)  # fmt: skip
+REPEATED = re.compile(r"(?<=\s)(?:\d{1,2}|[IVX]{1,4})$")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -75,7 +75,7 @@ def repeated_show(parts: list[str], number: int | None) -> TextTitle | None:
         again = REPEATED.search(parts[place])
         name = parts[place][: again.start()] if again else parts[place]
         if fold_title(name) == fold_title(show):
-            season = read_number(again[1]) if again else None
+            season = read_number(again[0]) if again else None
             return TextTitle(show=show, season=season, title=JOINT.join(parts[place + 1 :]), number=number)
     return None
 
@@ -90,7 +90,7 @@ def single_season_episode(parts: list[str], number: int | None) -> TextTitle | N
 def split_number(text: str) -> tuple[str, int | None]:
     """A title without `(Episode 4)` at its end, and that number."""
     found = SUFFIX.search(text)
-    return (text, None) if found is None else (text[: found.start()], int(found[1]))
+    return (text, None) if found is None else (text[: found.start()].rstrip(), int(found[1]))
 
 
 def possible_episodes(text: str, own: Collection[str] = ()) -> list[TextTitle]:

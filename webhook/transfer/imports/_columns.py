@@ -10,6 +10,8 @@ from webhook.texts import texts
 from webhook.transfer.imports._archive import Row
 from webhook.transfer.records import Options, Question
 
+MARKS = re.compile(r"[\W_]+")
+
 NONE = "-"
 """The answer that no column holds it."""
 
@@ -40,7 +42,7 @@ FIELDS: Mapping[str, str] = texts(
     }
 )
 
-HEADERS: Mapping[str, tuple[str, ...]] = {
+KNOWN_HEADERS: Mapping[str, tuple[str, ...]] = {
     "kind": ("type", "media_type", "kind", "title_type", "item_type"),
     "title": ("title", "name", "full_title", "movie_title", "episode_title"),
     "show": ("show_title", "series_title", "show_name", "series_name", "show", "series"),
@@ -72,7 +74,7 @@ ALWAYS_ASKED = ("kind", "title", "show", "year", "season", "number", "watched_at
 
 def normalize_header(name: str) -> str:
     """A column's name in lower case, with `_` for all but letters and digits."""
-    return re.sub(r"[\W_]+", "_", name.casefold()).strip("_")
+    return MARKS.sub("_", name.casefold()).strip("_")
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +96,7 @@ def map_columns(header: Iterable[str], options: Options) -> ColumnMap:
     names = list(header)
     by_name = {normalize_header(name): name for name in reversed(names)}
     found: dict[str, str] = {}
-    for field, accepted in HEADERS.items():
+    for field, accepted in KNOWN_HEADERS.items():
         given = options.get(f"{COLUMN}{field}")
         if given is not None:
             if given in names:

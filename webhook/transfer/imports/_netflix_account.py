@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from webhook.texts import texts
 from webhook.transfer.imports._archive import Bundle, Row
 from webhook.transfer.imports._dates import NoDate, moment
 from webhook.transfer.imports._fields import FIX
@@ -34,15 +35,17 @@ NAMES = {
     "bookmark": ("Bookmark",),
 }
 EXTRAS = ("_hook_", "_clip_", "clip:", "trailer:", "_backfill")
-BY_ITSELF = "autoplayed: user action: none"
+BY_ITSELF = re.compile(r"autoplayed:\s*user action:\s*none", re.IGNORECASE)
 CLOCK = re.compile(r"(\d{1,3}):([0-5]\d):([0-5]\d)", re.ASCII)
 
-SKIPPED = {
-    "extra": "Trailers, clips and recaps are no viewings.",
-    "itself": "These started by themselves and nobody chose them.",
-    "short": "These were only opened: less than two minutes of them were watched.",
-    "profile": "They belong to another profile.",
-}
+SKIPPED = texts(
+    {
+        "extra": "Trailers, clips and recaps are no viewings.",
+        "itself": "These started by themselves and nobody chose them.",
+        "short": "These were only opened: less than two minutes of them were watched.",
+        "profile": "They belong to another profile.",
+    }
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +127,7 @@ def reason_to_skip(row: Row, wanted: str | None) -> str | None:
     title = (field_of(row, "title") or "").casefold()
     if field_of(row, "extra") is not None or any(mark in title for mark in EXTRAS):
         return "extra"
-    return "itself" if BY_ITSELF in (field_of(row, "attributes") or "").casefold() else None
+    return "itself" if BY_ITSELF.search(field_of(row, "attributes") or "") else None
 
 
 def parse_sitting_row(row: Row) -> Sitting:

@@ -30,7 +30,7 @@ def is_own(columns: Collection[str]) -> bool:
 
 def own_entries(row: Row) -> Iterator[Entry]:
     """The play of a row, and the rating of its item; raises Wrong and NoDate."""
-    item = item_of(row)
+    item = own_item(row)
     at, started = time_of(row, "watched_at"), time_of(row, "started_at")
     if at is None:
         raise Wrong("it has no “watched_at”")
@@ -38,7 +38,7 @@ def own_entries(row: Row) -> Iterator[Entry]:
         play=Play(
             item=item, state=State.STOPPED, started_at=started or at, last_at=at, watched_at=at,
             source=cell(row, "source") or "csv", player=cell(row, "player"), library=cell(row, "library"),
-            duration_ms=duration(row), dated=dated(row),
+            duration_ms=duration(row), dated=precision(row),
         ),
         verbatim=True,
     )  # fmt: skip
@@ -52,15 +52,15 @@ def cell(row: Row, name: str) -> str | None:
     return None if place is None else unguard(row.values[place]) or None
 
 
-def item_of(row: Row) -> Item:
+def own_item(row: Row) -> Item:
     kind, title, year = cell(row, "kind"), cell(row, "title"), number(cell(row, "year"))
-    ids = ids_of(row, "")
+    ids = own_ids(row, "")
     if kind == "movie":
         return Movie(title=title, year=year, ids=ids)
     if kind == "episode":
         return Episode(
             title=title, show=cell(row, "show"), season=number(cell(row, "season")), number=number(cell(row, "number")),
-            year=year, ids=ids, show_ids=ids_of(row, "show_"), numbering=cell(row, "numbering") or "aired",
+            year=year, ids=ids, show_ids=own_ids(row, "show_"), numbering=cell(row, "numbering") or "aired",
         )  # fmt: skip
     if kind == "track":
         place = number(cell(row, "number"))
@@ -75,7 +75,7 @@ def item_of(row: Row) -> Item:
     raise Wrong(f"“{(kind or '')[:20]}” is neither movie, episode nor track")
 
 
-def ids_of(row: Row, prefix: str) -> Ids:
+def own_ids(row: Row, prefix: str) -> Ids:
     known: dict[str, Any] = {}
     for name in NAMES:
         given = cell(row, f"{prefix}{name}")
@@ -96,7 +96,7 @@ def duration(row: Row) -> int | None:
         raise Wrong(f"“{str(given)[:20]}” is no length in minutes") from error
 
 
-def dated(row: Row) -> Dated:
+def precision(row: Row) -> Dated:
     try:
         return Dated(cell(row, "dated") or Dated.EXACT)
     except ValueError as error:

@@ -32,20 +32,21 @@ UNDATED_ROWS = texts({LEAVE: "leave them out", WATCHED: "they were watched, nobo
 SCALES = texts({"10": "up to 10", "5": "up to 5 stars"})
 OF_IDS = texts({"show": "the show's", "episode": "the episode's own"})
 
-WORDS = {
+KIND_WORDS = {
     **dict.fromkeys(("movie", "film", "movies", "tvmovie"), "movie"),
     **dict.fromkeys(("episode", "tvepisode", "episodes"), "episode"),
     **dict.fromkeys(("show", "tv", "series", "anime", "tvseries", "tvminiseries", "tvshow"), "show"),
     **dict.fromkeys(("season",), "season"),
 }
-NAMESPACES = ("imdb", "tmdb", "tvdb", "trakt", "simkl", "mal")
-SHOW_NAMESPACES = ("imdb", "tmdb", "tvdb", "trakt")
+OWN_IDS = ("imdb", "tmdb", "tvdb", "trakt", "simkl", "mal")
+OF_SHOW_IDS = ("imdb", "tmdb", "tvdb", "trakt")
 PLACE = re.compile(r"s(\d{1,4})\s?e(\d{1,5})|(\d{1,4})x(\d{1,5})", re.IGNORECASE | re.ASCII)
 DAY = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
-WITH_TIME = re.compile(r"(\S+)[ ,T]+(\d{1,2}:\d\d(?::\d\d)?)", re.ASCII)
+WITH_TIME = re.compile(r"([^\s,T]{1,30})[ ,T]{1,3}(\d{1,2}:\d\d(?::\d\d)?)", re.ASCII)
+MARKS = re.compile(r"[\W_]")
 COUNTED = re.compile(r"\d{9,14}", re.ASCII)
 MILLISECONDS_FROM = 10**11
-NOON = time(12, tzinfo=UTC)
+MIDDAY = time(12, tzinfo=UTC)
 MAX_SHOWS_NOTED = 100_000
 
 
@@ -98,7 +99,7 @@ class Table:
         return self.options.get(IDS) or self.evidence.whose_ids
 
     @property
-    def counts_undated(self) -> bool:
+    def is_undated_watched(self) -> bool:
         return self.options.get(UNDATED) == WATCHED
 
 
@@ -119,8 +120,8 @@ def note_rows(bundle: Bundle, name: str, mapping: ColumnMap) -> TableEvidence:
 
 
 def note_ids(found: TableEvidence, row: Row, mapping: ColumnMap) -> None:
-    place, show = place_of(row, mapping), fold_title(mapping.get(row, "show") or "")
-    for namespace in NAMESPACES:
+    place, show = find_place(row, mapping), fold_title(mapping.get(row, "show") or "")
+    for namespace in OWN_IDS:
         value = mapping.get(row, namespace)
         if value is None or len(found.places) > MAX_SHOWS_NOTED:
             continue
@@ -135,26 +136,30 @@ def table_questions(evidence: TableEvidence, mapping: ColumnMap, options: Option
     if (dates := evidence.order.question(options.get(QUESTION, ""))) is not None:
         found.append(dates)
     if not mapping.has("kind"):
-        found.append(choice(KIND, "What are the rows?", KINDS, options.get(KIND, BY_ROW)))
+        found.append(ask_table(KIND, "What are the rows?", KINDS, options.get(KIND, BY_ROW)))
     if 0 < evidence.highest <= 5 and "10" not in mapping.columns.get("rating", ""):
         found.append(
-            choice(SCALE, "How high do its ratings go?", SCALES, options.get(SCALE, ""), needed=True)
+            ask_table(SCALE, "How high do its ratings go?", SCALES, options.get(SCALE, ""), needed=True)
         )
     if evidence.undated:
         found.append(
-            choice(UNDATED, "What about rows without a date?", UNDATED_ROWS, options.get(UNDATED, LEAVE))
+            ask_table(UNDATED, "What about rows without a date?", UNDATED_ROWS, options.get(UNDATED, LEAVE))
         )
     if (
         evidence.episodes
-        and mapping.has(*NAMESPACES)
-        and not mapping.has(*(f"show_{name}" for name in SHOW_NAMESPACES))
+        and mapping.has(*OWN_IDS)
+        and not mapping.has(*(f"show_{name}" for name in OF_SHOW_IDS))
     ):
         answer = options.get(IDS, evidence.whose_ids)
-        found.append(choice(IDS, "Whose are the ids in the rows of episodes?", OF_IDS, answer, needed=True))
+        found.append(
+            ask_table(IDS, "Whose are the ids in the rows of episodes?", OF_IDS, answer, needed=True)
+        )
     return found
 
 
-def choice(name: str, text: str, choices: dict[str, str], answer: str, *, needed: bool = False) -> Question:
+def ask_table(
+    name: str, text: str, choices: dict[str, str], answer: str, *, needed: bool = False
+) -> Question:
     return Question(name=name, text=text, answer=answer, choices=tuple(choices.items()), needed=needed)
 
 
@@ -163,10 +168,10 @@ def choice(name: str, text: str, choices: dict[str, str], answer: str, *, needed
 
 def row_entries(row: Row, table: Table) -> Iterator[Entry]:
     """The viewing and the rating of a row; raises Wrong and NoDate."""
-    item = item_of(row, table)
+    item = table_item(row, table)
     value = read_rating(table.get(row, "rating"), table.times)
     at, dated = read_time(table.get(row, "watched_at"), table.order)
-    if isinstance(item, Movie | Episode) and (at is not None or (value is None and table.counts_undated)):
+    if isinstance(item, Movie | Episode) and (at is not None or (value is None and table.is_undated_watched)):
         play = watched_play(item, at, "csv", dated=dated)
         yield Viewing(play=play, foreign_key=key(item, play.watched_at if at is not None else None))
     elif value is None:
@@ -182,22 +187,22 @@ def row_entries(row: Row, table: Table) -> Iterator[Entry]:
 
 
 def is_episode_row(row: Row, mapping: ColumnMap) -> bool:
-    return kind_of(row, mapping, BY_ROW) == "episode"
+    return find_kind(row, mapping, BY_ROW) == "episode"
 
 
-def kind_of(row: Row, mapping: ColumnMap, otherwise: str) -> str:
+def find_kind(row: Row, mapping: ColumnMap, otherwise: str) -> str:
     """The kind of a row's item; raises Wrong for one that is not tracked. `otherwise` is for a row that names none."""
     given = mapping.get(row, "kind")
-    season, episode = place_of(row, mapping)
+    season, episode = find_place(row, mapping)
     if given is not None:
-        known = WORDS.get(re.sub(r"[\W_]+", "", given.casefold()), "")
+        known = KIND_WORDS.get(MARKS.sub("", given.casefold()), "")
         return "episode" if known in ("show", "season") and episode is not None else known
     if otherwise != BY_ROW:
         return otherwise
     return "episode" if mapping.get(row, "show") is not None or None not in (season, episode) else "movie"
 
 
-def place_of(row: Row, mapping: ColumnMap) -> tuple[int | None, int | None]:
+def find_place(row: Row, mapping: ColumnMap) -> tuple[int | None, int | None]:
     """The season and the number of a row, also where one column holds both (`S01E02`, `1x02`)."""
     season, given = number(mapping.get(row, "season")), mapping.get(row, "number")
     found = PLACE.fullmatch(given or "")
@@ -206,27 +211,29 @@ def place_of(row: Row, mapping: ColumnMap) -> tuple[int | None, int | None]:
     return season, number(given)
 
 
-def item_of(row: Row, table: Table) -> Item:
+def table_item(row: Row, table: Table) -> Item:
     """The item of a row; raises Wrong if nothing says what it is."""
-    kind, title = kind_of(row, table.mapping, table.options.get(KIND, BY_ROW)), table.get(row, "title")
-    ids, of_show = ids_of(row, table, NAMESPACES, ""), ids_of(row, table, SHOW_NAMESPACES, "show_")
-    season, episode = place_of(row, table.mapping)
+    kind, title = find_kind(row, table.mapping, table.options.get(KIND, BY_ROW)), table.get(row, "title")
+    ids, of_show = table_ids(row, table, OWN_IDS, ""), table_ids(row, table, OF_SHOW_IDS, "show_")
+    season, episode = find_place(row, table.mapping)
     show = table.get(row, "show")
     if kind == "movie":
-        return checked(Movie(title=title, year=year(table.get(row, "year")), ids=ids))
+        return require_identity(Movie(title=title, year=year(table.get(row, "year")), ids=ids))
     if kind == "episode":
         if not of_show and table.whose_ids == "show":
             ids, of_show = Ids(), ids
         found = Episode(title=title, show=show, season=season, number=episode, ids=ids, show_ids=of_show)
-        return checked(found)
+        return require_identity(found)
     if kind == "show":
-        return checked(Show(title=show or title, year=year(table.get(row, "year")), ids=of_show or ids))
+        return require_identity(
+            Show(title=show or title, year=year(table.get(row, "year")), ids=of_show or ids)
+        )
     if kind == "season":
-        return checked(Season(show=show or title, season=season, show_ids=of_show or ids))
+        return require_identity(Season(show=show or title, season=season, show_ids=of_show or ids))
     raise Wrong(f"“{(table.get(row, 'kind') or '')[:20]}” is not tracked")
 
 
-def checked(item: Item) -> Item:
+def require_identity(item: Item) -> Item:
     """The item, if something says which it is; raises Wrong."""
     if isinstance(item, Episode):
         known = bool(item.ids) or (
@@ -245,7 +252,7 @@ def checked(item: Item) -> Item:
     return item
 
 
-def ids_of(row: Row, table: Table, namespaces: tuple[str, ...], prefix: str) -> Ids:
+def table_ids(row: Row, table: Table, namespaces: tuple[str, ...], prefix: str) -> Ids:
     """The ids of a row; 0, -1, null and tt0 are none."""
     given = {name: table.get(row, f"{prefix}{name}") for name in namespaces}
     known: dict[str, Any] = {name: number(value) or None for name, value in given.items() if name != "imdb"}
@@ -283,7 +290,7 @@ def read_time(text: str | None, order: DayOrder | None) -> tuple[datetime | None
     except NoDate:
         with_time = WITH_TIME.fullmatch(text)
         if with_time is None:
-            return datetime.combine(read_day(text, order), NOON), Dated.DAY
+            return datetime.combine(read_day(text, order), MIDDAY), Dated.DAY
         return datetime.combine(read_day(with_time[1], order), read_clock(with_time[2])), Dated.EXACT
 
 

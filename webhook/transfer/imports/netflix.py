@@ -15,6 +15,7 @@ from datetime import UTC, datetime, time
 from webhook.domain.event import Episode, Item
 from webhook.domain.items import fold_title
 from webhook.domain.play import Dated, Play, State
+from webhook.texts import texts
 from webhook.transfer.imports._archive import Bundle, Row
 from webhook.transfer.imports._dates import NoDate
 from webhook.transfer.imports._day_order import QUESTION, DayOrder, OrderEvidence, read_day
@@ -37,12 +38,14 @@ BY_TITLE = True
 SEASON_WORDS = "season-words"
 REMOVED = "Netflix has removed its name from the catalogue"
 NO_EPISODE = "it names a season and no episode"
-LIBRARY = {
-    "ratings.csv": "Netflix's thumbs are no ratings from 0 to 10, and its titles do not say if it is a film or a show.",
-    "mylist.csv": "Netflix's list has only titles, which do not say if it is a film or a show.",
-}
+LIBRARY = texts(
+    {
+        "ratings.csv": "Netflix's thumbs are no ratings from 0 to 10, and its titles do not say if it is a film or a show.",
+        "mylist.csv": "Netflix's list has only titles, which do not say if it is a film or a show.",
+    }
+)
 AGAIN = "The same title on the same day is one viewing."
-NOON = time(12, tzinfo=UTC)
+MIDDAY = time(12, tzinfo=UTC)
 
 
 def read(bundle: Bundle) -> Iterator[Entry]:
@@ -160,7 +163,7 @@ def day_viewing(title: str, date: str | None, order: DayOrder | None, titles: Ti
     """The viewing of a row with a day; raises Wrong and NoDate."""
     if date is None:
         raise Wrong("it has no date")
-    at = datetime.combine(read_day(date, order), NOON)
+    at = datetime.combine(read_day(date, order), MIDDAY)
     item, language = named_item(title, titles)
     play = watched_play(item, at, "netflix", dated=Dated.DAY)
     return Viewing(play=play, foreign_key=key(title, at.date().isoformat()), language=language)
