@@ -10,7 +10,7 @@ from webhook.texts import texts
 from webhook.transfer.imports._archive import Row
 from webhook.transfer.records import Options, Question
 
-MARKS = re.compile(r"[\W_]+")
+NOT_WORDS = re.compile(r"[\W_]+")
 
 NONE = "-"
 """The answer that no column holds it."""
@@ -74,7 +74,7 @@ ALWAYS_ASKED = ("kind", "title", "show", "year", "season", "number", "watched_at
 
 def normalize_header(name: str) -> str:
     """A column's name in lower case, with `_` for all but letters and digits."""
-    return MARKS.sub("_", name.casefold()).strip("_")
+    return NOT_WORDS.sub("_", name.casefold()).strip("_")
 
 
 @dataclass(frozen=True, slots=True)

@@ -43,7 +43,7 @@ OF_SHOW_IDS = ("imdb", "tmdb", "tvdb", "trakt")
 PLACE = re.compile(r"s(\d{1,4})\s?e(\d{1,5})|(\d{1,4})x(\d{1,5})", re.IGNORECASE | re.ASCII)
 DAY = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
 WITH_TIME = re.compile(r"([^\s,T]{1,30})[ ,T]{1,3}(\d{1,2}:\d\d(?::\d\d)?)", re.ASCII)
-MARKS = re.compile(r"[\W_]")
+NOT_WORDS = re.compile(r"[\W_]")
 COUNTED = re.compile(r"\d{9,14}", re.ASCII)
 MILLISECONDS_FROM = 10**11
 MIDDAY = time(12, tzinfo=UTC)
@@ -195,7 +195,7 @@ def find_kind(row: Row, mapping: ColumnMap, otherwise: str) -> str:
     given = mapping.get(row, "kind")
     season, episode = find_place(row, mapping)
     if given is not None:
-        known = KIND_WORDS.get(MARKS.sub("", given.casefold()), "")
+        known = KIND_WORDS.get(NOT_WORDS.sub("", given.casefold()), "")
         return "episode" if known in ("show", "season") and episode is not None else known
     if otherwise != BY_ROW:
         return otherwise
