@@ -235,6 +235,64 @@ def test_a_file_is_looked_into_and_then_imported_once(household: Household) -> N
     assert "Nothing new was found" in again.text
 
 
+def test_a_question_is_answered_before_the_import(household: Household) -> None:
+    browser = household.browser()
+    fields = {"form_token": token(browser.get("/history/import")), "kind": "netflix"}
+    content = b'Title,Date\n"Grau: Staffel 1: Nacht","3/4/26"\n'
+
+    asked = browser.post("/history/import/look", data=fields, files={"file": ("history.csv", content)})
+    assert "Which number of a date such as 3/4/26 is the day?" in asked.text
+    assert "Nothing has been imported yet" not in asked.text
+    refused = browser.post("/history/import/begin", data=hidden(asked))
+    wrong = browser.post("/history/import/look-again", data=hidden(asked) | {"answer.dates": "nonsense"})
+    looked = browser.post("/history/import/look-again", data=hidden(asked) | {"answer.dates": "day-first"})
+    assert (refused.status_code, wrong.status_code, looked.status_code) == (409, 422, 200)
+    assert "3 Apr 2026" in looked.text
+
+    begun = browser.post("/history/import/begin", data=hidden(looked))
+    assert begun.status_code == 303, begun.text
+    eventually(lambda: states(household) == ["done"], "the import is done")
+    [row] = household.do(lambda connection: connection.execute(select(play)).all())
+    assert (row.watched_at.month, row.item["title"]) == (4, "Nacht")
+
+
+def test_several_files_are_looked_into_together(household: Household) -> None:
+    browser = household.browser()
+    fields = {"form_token": token(browser.get("/history/import")), "kind": "letterboxd"}
+    diary = b"Date,Name,Year,Letterboxd URI,Rating,Rewatch,Tags,Watched Date\n2026-03-01,A Film,1999,https://boxd.it/a,4,,,2026-03-01\n"
+    ratings = b"Date,Name,Year,Letterboxd URI,Rating\n2026-03-01,A Film,1999,https://boxd.it/a,4.5\n"
+    files = [("file", ("diary.csv", diary)), ("file", ("ratings.csv", ratings)), ("file", ("", b""))]
+
+    looked = browser.post("/history/import/look", data=fields, files=files)
+
+    assert looked.status_code == 200, looked.text
+    assert re.search(r"<dt>library entries</dt><dd>1</dd>", looked.text)
+    begun = browser.post("/history/import/begin", data=hidden(looked))
+    assert begun.status_code == 303, begun.text
+    eventually(lambda: states(household) == ["done"], "the import is done")
+    assert len(household.do(lambda connection: connection.execute(select(play)).all())) == 1
+
+
+def test_an_import_is_undone_as_a_whole_by_its_owner_only(household: Household) -> None:
+    browser = household.browser()
+    browser.post("/history/import/begin", data=hidden(looked_into(browser)))
+    eventually(lambda: states(household) == ["done"], "the import is done")
+    household.person("ben")
+    assert household.browser("ben").post(
+        "/history/jobs/1/undo", data={"form_token": token(household.browser("ben").get("/history/import"))}
+    ).status_code in (403, 404)
+    page = browser.get("/history/import")
+    assert "Undo this import" in page.text
+
+    undone = browser.post("/history/jobs/1/undo", data={"form_token": token(page)})
+
+    assert undone.headers["location"].endswith("said=import-undone"), undone.text
+    assert household.do(lambda connection: connection.execute(select(play)).all()) == []
+    assert "Undo this import" not in browser.get("/history/import").text
+    again = browser.post("/history/jobs/1/undo", data={"form_token": token(page)})
+    assert again.status_code == 409
+
+
 def states(household: Household) -> list[str]:
     return list(household.do(lambda connection: connection.execute(select(job.c.state)).scalars().all()))
 

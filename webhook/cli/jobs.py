@@ -30,7 +30,7 @@ from webhook.queues import jobs
 from webhook.storage import migrate
 from webhook.storage.db import Database
 from webhook.transfer import backfill as backfilling
-from webhook.transfer import import_counts
+from webhook.transfer import import_counts, import_undo
 
 POLL_INTERVAL = 0.5
 
@@ -180,10 +180,17 @@ def jobs_command(
     cancel: Annotated[
         int | None, typer.Option("--cancel", metavar="ID", help="Cancel this job; what was done stays.")
     ] = None,
+    undo: Annotated[
+        int | None,
+        typer.Option("--undo", metavar="ID", help="Undo this import: its plays go, also from your trackers."),
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """List imports and backfills with their progress."""
     with open_desk() as at:
+        if undo is not None:
+            undo_import(at, undo, as_json)
+            return
         if cancel is not None:
             stop_job(at.database, cancel, as_json)
             return
@@ -217,6 +224,21 @@ def stop_job(database: Database, job_id: int, as_json: bool) -> None:
     taken = database.do(lambda connection: backfilling.cancel(connection, job_id, clock.now()))
     answer = {"job": job_id, "cancelled": True, "taken_back": taken}
     say(as_json, answer, f"Job {job_id} is cancelled. What it has done stays.")
+
+
+def undo_import(at: Desk, job_id: int, as_json: bool) -> None:
+    found_job(at.database, job_id)
+    try:
+        done = at.run(import_undo.undo(at.database, job_id, at.trackers, None))
+    except import_undo.NoUndo as error:
+        raise Failed(f"Job {job_id} can't be undone: {error}.") from error
+    left = f" {done.left:,} changed since and stay." if done.left else ""
+    answer = {"job": job_id, "undone": True, **done.to_json()}
+    say(
+        as_json,
+        answer,
+        f"Job {job_id} is undone: {count_of(done.removed, 'play')} removed, {done.restored:,} changes put back.{left}",
+    )
 
 
 def job_story(shown: Mapping[str, Any]) -> str:

@@ -122,6 +122,12 @@ def find_entry(connection: Connection, person_id: int, relation: str, item: Item
     return fetch_first(connection, wanted, LibraryRow)
 
 
+def entry_by_key(connection: Connection, person_id: int, relation: str, key: str) -> LibraryRow | None:
+    """The person's entry with this very key."""
+    mine = and_(library.c.person_id == person_id, library.c.relation == relation)
+    return fetch_first(connection, select(library).where(mine, library.c.item_key == key), LibraryRow)
+
+
 def is_entry(row: LibraryRow) -> tuple[ColumnElement[bool], ...]:
     """The condition that selects this entry."""
     return (

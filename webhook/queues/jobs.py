@@ -47,6 +47,7 @@ class ListedJob(NamedTuple):
     created_at: datetime
     changed_at: datetime
     finished_at: datetime | None
+    undone_at: datetime | None
 
 
 class JobJson(TypedDict):
@@ -64,6 +65,7 @@ class JobJson(TypedDict):
     created_at: Time | None
     changed_at: Time | None
     finished_at: Time | None
+    undone_at: Time | None
 
 
 LISTED_JOBS = select(
@@ -79,6 +81,7 @@ LISTED_JOBS = select(
     job.c.created_at,
     job.c.changed_at,
     job.c.finished_at,
+    job.c.undone_at,
 ).join(person, job.c.person_id == person.c.id, isouter=True)
 
 
@@ -194,4 +197,5 @@ def job_json(row: ListedJob) -> JobJson:
         "created_at": stamp(row.created_at),
         "changed_at": stamp(row.changed_at),
         "finished_at": stamp(row.finished_at),
+        "undone_at": stamp(row.undone_at),
     }

@@ -30,6 +30,7 @@ from webhook.storage.json_sql import json_rows
 from webhook.storage.rows import fetch_all
 from webhook.storage.tables import PlayRow, play, play_key
 from webhook.storage.types import Utc, to_ms
+from webhook.transfer.import_changes import current, entry_before, store_changes, store_marks
 from webhook.transfer.import_counts import Counts
 from webhook.transfer.questions import ask_about, has_ids, is_open, question, search_keys
 from webhook.transfer.records import FOLLOWING, Kept, Relation, Viewing
@@ -71,6 +72,7 @@ class Part:
     new: list[tuple[Viewing, tuple[str, ...]]] = field(default_factory=list)
     fresh: list[Known] = field(default_factory=list)
     marks: dict[int, Play] = field(default_factory=dict)
+    before: dict[int, Play] = field(default_factory=dict)
     known: int = 0
     completed: int = 0
 
@@ -89,9 +91,13 @@ def merge_entries(
     for play_id, marked in part.marks.items():
         save_play(connection, person_id, marked, play_id)
         store_keys(connection, person_id, play_id, search_keys(marked.item))
+    if job_id is not None:
+        store_marks(connection, job_id, part.before, part.marks)
     nameless = ask_about(connection, (viewing.play.item for viewing, _ in part.new), now, languages_of(part))
     wanted = Watchlist(connection, person_id, {}, now)
-    kept = [keep(connection, person_id, entry, wanted) for entry in entries if isinstance(entry, Kept)]
+    kept = [
+        keep(connection, person_id, entry, wanted, job_id) for entry in entries if isinstance(entry, Kept)
+    ]
     return Counts(len(part.new), part.known, part.completed, sum(kept), 0, nameless)
 
 
@@ -188,6 +194,8 @@ def merge_repeat(part: Part, same: Known, viewing: Viewing) -> None:
     if same.settled or told.watched_at is None or not (marks or dates):
         part.known += 1
         return
+    if same.id is not None:
+        part.before.setdefault(same.id, same.play)
     same.play = mark_play(same.play, told)
     part.completed += marks
     part.known += not marks
@@ -356,7 +364,17 @@ def insert_many(
 # --- the library
 
 
-def keep(connection: Connection, person_id: int, entry: Kept, wanted: Watchlist) -> bool:
+def keep(connection: Connection, person_id: int, entry: Kept, wanted: Watchlist, job_id: int | None) -> bool:
+    """Keep an entry; returns True if that was new. What it was before is stored for the import's undoing."""
+    place = None if job_id is None else entry_before(connection, person_id, entry)
+    changed = store_relation(connection, person_id, entry, wanted)
+    if place is not None and job_id is not None and changed:
+        what, key, before = place
+        store_changes(connection, job_id, [(what, key, before, current(connection, person_id, what, key))])
+    return changed
+
+
+def store_relation(connection: Connection, person_id: int, entry: Kept, wanted: Watchlist) -> bool:
     at = entry.at or wanted.now
     if entry.relation is Relation.WATCHLIST:
         return add_record(wanted, entry.item, entry.at)

@@ -63,6 +63,7 @@ FLASH_MESSAGES = texts(
         "retired": "Dismissed. The server is listed again if it sends something and then falls silent.",
         "cancelled": "Cancelled. What was already sent stays.",
         "begun": "Started. Progress is shown below.",
+        "import-undone": "The import is undone.",
         "tested": "Sent. Check that it arrived.",
         "connected": "Connected.",
         "disconnected": "Disconnected. What was already sent stays there.",

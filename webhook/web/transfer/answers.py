@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from urllib.parse import parse_qsl
 
 from webhook.transfer.import_feeds import FileFeed
-from webhook.transfer.records import Options, wrong_answer
+from webhook.transfer.records import Options, Undecided, wrong_answer
 from webhook.web.http.errors import Problem
 
 ANSWER_FIELD = "answer."
@@ -39,3 +39,12 @@ async def check_answers(feed: FileFeed) -> None:
     """Raise Problem for an answer that the file does not ask for; raises Unusable."""
     if feed.options and (wrong := wrong_answer(await feed.questions(), feed.options)) is not None:
         raise Problem(422, wrong)
+
+
+async def require_answers(feed: FileFeed) -> None:
+    """Raise Problem for a wrong answer or a question that must be answered first; raises Unusable."""
+    questions = await feed.questions()
+    if (wrong := wrong_answer(questions, feed.options)) is not None:
+        raise Problem(422, wrong)
+    if unanswered := [question for question in questions if question.is_open]:
+        raise Problem(409, str(Undecided(unanswered[0])))

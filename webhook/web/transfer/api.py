@@ -23,7 +23,7 @@ from webhook.trackers import Tracker
 from webhook.transfer import backfill as backfilling
 from webhook.transfer import catch_up as catching_up
 from webhook.transfer import export as exporting
-from webhook.transfer import exports, import_feeds, import_job, imports, restore, sources
+from webhook.transfer import exports, import_feeds, import_job, import_undo, imports, restore, sources
 from webhook.transfer.backfill import PreviewJson
 from webhook.transfer.catch_up import CatchUpJson
 from webhook.transfer.export import Export
@@ -52,6 +52,7 @@ from webhook.web.transfer.models import (
     NewJob,
     StartedCatchUp,
     TakenBack,
+    UndoneImport,
     UploadFilter,
     feed_names,
 )
@@ -113,6 +114,21 @@ async def cancel_job(call: Call[None, None]) -> CancelledJob:
 
     taken_back = await call.write(cancel)
     return {"taken_back": taken_back, "job": await read_job(call, wanted)}
+
+
+async def undo_import(call: Call[None, None]) -> UndoneImport:
+    """Undo an import: its plays go, also from the trackers, and what it changed is as before."""
+    wanted, service = call.id, call.service
+    found_or(
+        await call.read(lambda connection: own_job(connection, call.visitor, wanted)),
+        f"There is no job {wanted}.",
+    )
+    try:
+        done = await import_undo.undo(service.database, wanted, service.trackers, call.visitor.name)
+    except import_undo.NoUndo as error:
+        raise Problem(409, f"Job {wanted} can't be undone: {error}.") from error
+    service.interpreter.told.set()
+    return {**done.to_json(), "job": await read_job(call, wanted)}
 
 
 # --- files to import
@@ -349,6 +365,7 @@ OPERATIONS: tuple[Operation[Any, Any], ...] = (
     Operation("GET", "/jobs", list_jobs, Scope.READ, query=JobsQuery),
     Operation("GET", "/jobs/{id}", get_job, Scope.READ),
     Operation("POST", "/jobs/{id}/cancel", cancel_job, Scope.HISTORY_WRITE),
+    Operation("POST", "/jobs/{id}/undo", undo_import, Scope.HISTORY_WRITE),
     Operation(
         "POST",
         "/imports/from/{name}",

@@ -13,6 +13,7 @@ from webhook.storage.json_fields import Count, Id
 from webhook.transfer import exports, imports
 from webhook.transfer.backfill import PreviewJson
 from webhook.transfer.import_job import ReportJson
+from webhook.transfer.import_undo import UndoneJson
 from webhook.web.http.models import Filter, Flag, Moment, Name, OneOf, Paging, PersonQuery, Query, Text
 
 
@@ -39,6 +40,10 @@ class NewJob(TypedDict):
 
 class CancelledJob(TypedDict):
     taken_back: Count
+    job: jobs.JobJson
+
+
+class UndoneImport(UndoneJson):
     job: jobs.JobJson
 
 

@@ -24,7 +24,7 @@ from webhook.storage.tables import AccountRow, PersonRow
 from webhook.texts import texts
 from webhook.trackers import Tracker
 from webhook.transfer import backfill as backfilling
-from webhook.transfer import exports, import_feeds, imports, restore
+from webhook.transfer import exports, import_feeds, import_undo, imports, restore
 from webhook.transfer import import_job as importing
 from webhook.transfer.import_feeds import FileFeed, answered_digest
 from webhook.transfer.import_job import ReportJson
@@ -43,7 +43,7 @@ from webhook.web.http.sessions import person_by_id
 from webhook.web.http.templating import label
 from webhook.web.people import actions as administration
 from webhook.web.people.models import TokenRequest
-from webhook.web.transfer.answers import ANSWER_FIELD, answers_of_form, check_answers
+from webhook.web.transfer.answers import ANSWER_FIELD, answers_of_form, check_answers, require_answers
 from webhook.web.transfer.api import PreviewTimeout, begin_feed, own_job, preview_feed, require_server
 from webhook.web.transfer.upload import Received, accept_upload
 from webhook.web.transfer.upload_form import receive_form
@@ -101,6 +101,7 @@ class Transfer(Once):
             Route("/history/backfill/look", self.answers(self.preview_backfill), methods=["POST"]),
             Route("/history/backfill/begin", self.change(self.backfill), methods=["POST"]),
             Route("/history/backfill/take-back", self.change(self.take_back), methods=["POST"]),
+            Route("/history/jobs/{id}/undo", self.change(self.undo), methods=["POST"]),
             Route("/history/jobs/{id}/cancel", self.change(self.cancel), methods=["POST"]),
         ]
 
@@ -198,7 +199,7 @@ class Transfer(Once):
         owner, received, kind = await self.find_look(visitor, fields)
         feed = self.feed_of(received, kind, fields)
         try:
-            await check_answers(feed)
+            await require_answers(feed)
         except Unusable as error:
             raise Problem(422, f"{import_feeds.with_name(error, feed.path, feed.name)}") from error
         given = Given(
@@ -336,6 +337,20 @@ class Transfer(Once):
         return row, tracker
 
     # --- both
+
+    async def undo(self, request: Request, visitor: Visitor, fields: Mapping[str, str]) -> str:
+        """Undo an import as a whole."""
+        wanted = id_of(request)
+        shown = await self.database.read(lambda connection: own_job(connection, visitor, wanted))
+        if shown is None:
+            raise Problem(404, "There is no such import.")
+        try:
+            await import_undo.undo(self.database, wanted, self.service.trackers, visitor.name)
+        except import_undo.NoUndo as error:
+            raise Problem(409, f"This import cannot be undone: {error}.") from error
+        self.service.interpreter.told.set()
+        owner = await self.owner_of_form(visitor, {"person": shown["person"] or ""})
+        return self.of_owner("/history/import", visitor, owner, "import-undone")
 
     async def cancel(self, request: Request, visitor: Visitor, fields: Mapping[str, str]) -> str:
         wanted = id_of(request)

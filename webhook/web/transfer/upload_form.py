@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import secrets
+from collections import defaultdict
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
-from typing import IO
 
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
 from starlette.requests import Request
 
+from webhook.transfer.import_feeds import digest_of
 from webhook.transfer.import_queue import remove_path
 from webhook.transfer.limits import Upload
 from webhook.web.http.errors import Problem
@@ -20,15 +21,16 @@ from webhook.web.transfer.upload import CLOSE, NAME, Received, guess_name, piece
 
 FIELD = 4096
 MAX_FIELDS = 20
+MAX_FILES = 1000
 
 
 @dataclass(slots=True)
 class Form:
-    """A form being received: small fields in memory, the file's data in `waiting`."""
+    """A form being received: small fields in memory, the files' data in `waiting`, each piece with its file."""
 
     fields: dict[str, str] = field(default_factory=dict)
-    file_name: str | None = None
-    waiting: bytearray = field(default_factory=bytearray)
+    names: list[str] = field(default_factory=list)
+    waiting: list[tuple[int, bytes]] = field(default_factory=list)
     header: tuple[bytearray, bytearray] = field(default_factory=lambda: (bytearray(), bytearray()))
     headers: dict[str, bytes] = field(default_factory=dict)
     part: str = ""
@@ -55,13 +57,15 @@ class Form:
         self.part = options.get(b"name", b"").decode("utf-8", "replace")[:FIELD]
         self.in_file = b"filename" in options
         if self.in_file:
-            self.file_name = options[b"filename"].decode("utf-8", "replace")
+            self.names.append(options[b"filename"].decode("utf-8", "replace"))
+            if len(self.names) > MAX_FILES:
+                raise Problem(413, f"More than {MAX_FILES:,} files are not taken at a time.", CLOSE)
         elif len(self.fields) >= MAX_FIELDS:
             raise Problem(400, "The form has too many fields.", CLOSE)
 
     def data(self, data: bytes, start: int, end: int) -> None:
         if self.in_file:
-            self.waiting += data[start:end]
+            self.waiting.append((len(self.names) - 1, data[start:end]))
         elif len(self.value) + end - start > FIELD:
             raise Problem(400, "A field of the form is too long.", CLOSE)
         else:
@@ -87,7 +91,7 @@ class Form:
 
 
 async def receive_form(request: Request, folder: Path, upload: Upload) -> tuple[dict[str, str], Received]:
-    """Receive the fields and the one file of a form; raises Problem and leaves nothing behind."""
+    """Receive the fields and the files of a form, several as a folder; raises Problem and leaves nothing behind."""
     kind, options = parse_options_header(request.headers.get("content-type", ""))
     if kind != b"multipart/form-data" or b"boundary" not in options:
         raise Problem(415, "Choose a file first.", CLOSE)
@@ -95,12 +99,11 @@ async def receive_form(request: Request, folder: Path, upload: Upload) -> tuple[
     try:
         await asyncio.to_thread(own.mkdir, 0o700)
         form = Form()
-        with await asyncio.to_thread((own / "file").open, "xb") as file:
-            digest, first = await _store_file(request, form, form.parser(options[b"boundary"]), file, upload)
-        if not first:
+        sizes, first = await _store_files(request, form, form.parser(options[b"boundary"]), own, upload)
+        if not any(sizes.values()):
             raise Problem(422, "Choose a file first; the form has none, or an empty one.")
-        path = own / (file_name(form.file_name) or guess_name(first))
-        await asyncio.to_thread((own / "file").replace, path)
+        path = await asyncio.to_thread(_name_files, own, form.names, sizes, first)
+        digest = await asyncio.to_thread(digest_of, path)
     except OSError as error:
         await asyncio.to_thread(remove_path, own)
         why = f"The file can't be stored: {error.strerror}. Nothing was imported; free some space and send it again."
@@ -116,21 +119,47 @@ async def receive_form(request: Request, folder: Path, upload: Upload) -> tuple[
     return form.fields, Received(folder=own, path=path, digest=digest)
 
 
-async def _store_file(
-    request: Request, form: Form, parser: MultipartParser, file: IO[bytes], upload: Upload
-) -> tuple[str, bytes]:
-    """Write the file's data; returns its SHA-256 and its first bytes."""
-    digest, first = hashlib.sha256(), b""
+async def _store_files(
+    request: Request, form: Form, parser: MultipartParser, own: Path, upload: Upload
+) -> tuple[dict[int, int], bytes]:
+    """Write the files' data, each to a file called by its number; returns their sizes and the first bytes of the first."""
+    sizes: dict[int, int] = defaultdict(int)
+    first = b""
     async for piece in pieces(request):
         await asyncio.to_thread(parser.write, piece)
-        waiting = bytes(form.waiting)
-        form.waiting.clear()
-        await asyncio.to_thread(upload.add, len(waiting))
-        first = first or waiting[:64]
-        await asyncio.to_thread(digest.update, waiting)
-        await asyncio.to_thread(file.write, waiting)
+        waiting, form.waiting = form.waiting, []
+        for number, data in waiting:
+            await asyncio.to_thread(upload.add, len(data))
+            first = first if sizes and sizes[min(sizes)] else data[:64]
+            sizes[number] += len(data)
+        await asyncio.to_thread(_append, own, waiting)
     parser.finalize()
-    return digest.hexdigest(), first
+    return sizes, first
+
+
+def _append(own: Path, waiting: list[tuple[int, bytes]]) -> None:
+    for number, data in waiting:
+        with (own / str(number)).open("ab") as file:
+            file.write(data)
+
+
+def _name_files(own: Path, names: list[str], sizes: Mapping[int, int], first: bytes) -> Path:
+    """The one file under its own name, or a folder with the several; of two with one name one is in a folder below."""
+    there = [number for number, size in sizes.items() if size]
+    if len(there) == 1:
+        path = own / (file_name(names[there[0]]) or guess_name(first))
+        # Its number may be the name that it is to have.
+        (own / str(there[0])).replace(own / ".received")
+        return (own / ".received").replace(path)
+    folder = own / f"{len(there)} files"
+    folder.mkdir(0o700)
+    for number in there:
+        path = folder / (file_name(names[number]) or f"{number}.csv")
+        if path.exists():
+            (folder / str(number)).mkdir(0o700)
+            path = folder / str(number) / path.name
+        (own / str(number)).replace(path)
+    return folder
 
 
 def file_name(given: str | None) -> str | None:
