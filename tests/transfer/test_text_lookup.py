@@ -23,6 +23,7 @@ from webhook.transfer import lookup_queue
 from webhook.transfer.lookup_queue import Resolver, UnresolvedJson
 from webhook.transfer.records import Viewing
 from webhook.transfer.text_lookup import TextAnswer
+from webhook.transfer.text_preview import FirstTitles, TriedTitlesJson, try_titles
 
 DAY = datetime(2025, 3, 1, 12, tzinfo=UTC)
 
@@ -292,3 +293,36 @@ def test_without_an_answer_nothing_is_lost(home: Home) -> None:
     row = home.database.ask(lambda connection: connection.execute(select(unresolved)).one())
     assert row.state == "unmatched"
     assert home.database.ask(lambda connection: connection.execute(select(play.c.id)).all())
+
+
+# --- the preview
+
+
+@pytest.mark.parametrize(("names", "found"), [(("tmdb",), 2), ((), None)])
+def test_a_preview_tries_the_first_titles_and_writes_nothing(
+    names: tuple[str, ...], found: int | None
+) -> None:
+    async def run() -> TriedTitlesJson | None:
+        services, titles = Services(world()), FirstTitles()
+        for item in (
+            part("Secrets"),
+            part("Sand"),
+            part("Lies"),
+            Movie(title="Dune Sea"),
+            Movie(title="A", year=1999),
+        ):
+            titles.add(told(item))
+        titles.add(seen(Movie(title="Of Another Source"), DAY, "letterboxd"))
+        try:
+            return await try_titles(services.lookups(*names) if names else [], titles)
+        finally:
+            await services.http.aclose()
+
+    answer = asyncio.run(run())
+
+    if found is None:
+        assert answer is None
+    else:
+        assert answer is not None
+        assert (answer["tried"], answer["found"]) == (5, found)
+        assert [one["title"] for one in answer["waiting"]] == ["Sand", "Dune Sea", "A"]

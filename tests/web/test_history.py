@@ -248,6 +248,7 @@ def test_a_question_is_answered_before_the_import(household: Household) -> None:
     looked = browser.post("/history/import/look-again", data=hidden(asked) | {"answer.dates": "day-first"})
     assert (refused.status_code, wrong.status_code, looked.status_code) == (409, 422, 200)
     assert "3 Apr 2026" in looked.text
+    assert "The first plays" in looked.text
 
     begun = browser.post("/history/import/begin", data=hidden(looked))
     assert begun.status_code == 303, begun.text

@@ -7,7 +7,7 @@ duplicates nothing.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
 from functools import partial
@@ -20,6 +20,8 @@ from typing_extensions import TypedDict
 from webhook import clock
 from webhook.domain.event import item_to_json
 from webhook.domain.outcome import Undelivered
+from webhook.domain.play import Play
+from webhook.lookups import Lookup
 from webhook.queues import jobs
 from webhook.storage.db import Database
 from webhook.storage.json_fields import Count, Time
@@ -30,9 +32,13 @@ from webhook.transfer.limits import NoRoom
 from webhook.transfer.merge import Memory
 from webhook.transfer.questions import is_open
 from webhook.transfer.records import Bad, Entry, Kept, LeftOut, Question, Unusable, Viewing
+from webhook.transfer.text_preview import FirstTitles, TriedTitlesJson, try_titles
 
 log = structlog.get_logger()
 
+
+SAMPLES = 10
+"""The first plays of a file that are shown one by one."""
 
 SHOWN = 50
 """The most bad rows that are listed one by one."""
@@ -80,6 +86,14 @@ class QuestionJson(TypedDict):
     needed: bool
 
 
+class SampleJson(TypedDict):
+    """One of the first plays of a file, as it would be imported."""
+
+    item: dict[str, Any]
+    watched_at: Time | None
+    dated: str
+
+
 class ReportJson(TypedDict):
     """The report as the API and `--json` give it, with the first of each kind of entry."""
 
@@ -93,6 +107,8 @@ class ReportJson(TypedDict):
     cancelled: bool
     whole: bool
     questions: list[QuestionJson]
+    samples: list[SampleJson]
+    titles: TriedTitlesJson | None
 
 
 @dataclass(slots=True)
@@ -110,12 +126,18 @@ class Report:
     whole: bool = True
     """False if the preview ended early, after LOOKED_THROUGH entries."""
     questions: list[Question] = field(default_factory=list)
+    samples: list[Play] = field(default_factory=list)
+    first_titles: FirstTitles = field(default_factory=FirstTitles)
+    titles: TriedTitlesJson | None = None
 
     def add(self, entries: list[Entry]) -> None:
         """Add entries to the report: the range of dates, bad rows, and items without ids. Raises Unusable."""
         for entry in entries:
             match entry:
                 case Viewing(play=play):
+                    self.first_titles.add(entry)
+                    if len(self.samples) < SAMPLES:
+                        self.samples.append(play)
                     at = play.watched_at or play.last_at
                     self.first = at if self.first is None else min(self.first, at)
                     self.last = at if self.last is None else max(self.last, at)
@@ -149,7 +171,17 @@ class Report:
             "cancelled": self.cancelled,
             "whole": self.whole,
             "questions": [question_json(one) for one in self.questions],
+            "samples": [sample_json(one) for one in self.samples],
+            "titles": self.titles,
         }
+
+
+def sample_json(play: Play) -> SampleJson:
+    return {
+        "item": item_to_json(play.item),
+        "watched_at": clock.stamp(play.watched_at),
+        "dated": play.dated.value,
+    }
 
 
 def question_json(question: Question) -> QuestionJson:
@@ -171,7 +203,13 @@ def quiet(done: float | None, counts: Counts) -> None:
     """Ignore the progress."""
 
 
-async def preview(database: Database, person_id: int, feed: Feed, progress: Progress = quiet) -> Report:
+async def preview(
+    database: Database,
+    person_id: int,
+    feed: Feed,
+    progress: Progress = quiet,
+    lookups: Sequence[Lookup] = (),
+) -> Report:
     """Preview an import without writing anything, or ask what must be answered first; raises what the feed raises."""
     report, memory, seen = Report(questions=await questions_of(feed)), Memory(), 0
     if any(question.is_open for question in report.questions):
@@ -185,6 +223,7 @@ async def preview(database: Database, person_id: int, feed: Feed, progress: Prog
         if seen >= LOOKED_THROUGH:
             report.whole = False
             break
+    report.titles = await try_titles(lookups, report.first_titles)
     return report
 
 

@@ -125,12 +125,12 @@ def undo_part(
     connection.execute(delete(play).where(play.c.id.in_([row.id for row in gone])))
     for row in rows:
         if row.id in told - merged:
-            take_back(connection, row, can, by)
+            remove_sent_play(connection, row, can, by)
     forget_questions(connection, gone)
     return UndoCounts(removed=len(rows) - len(merged), left=len(merged)), ids[-1]
 
 
-def take_back(connection: Connection, row: PlayRow, can: Tellers, by: str | None) -> None:
+def remove_sent_play(connection: Connection, row: PlayRow, can: Tellers, by: str | None) -> None:
     """Remove a play that trackers were told of, with its marks there, so that no later import knows it."""
     if row.removed_at is None:
         edits.remove_row(connection, row, can, by, clock.now())

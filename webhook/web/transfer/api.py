@@ -163,7 +163,9 @@ def feed_of(service: Service, received: Received, kind: str, answers: Options) -
 
 
 async def preview_file(service: Service, feed: FileFeed, owner: PersonRow) -> ImportReport:
-    report = await import_job.preview(service.database, owner.id, feed)
+    report = await import_job.preview(
+        service.database, owner.id, feed, lookups=service.resolver.identity.lookups
+    )
     return {"kind": feed.kind, "person": owner.name, "dry_run": True, **report.to_json()}
 
 

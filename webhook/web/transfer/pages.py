@@ -176,7 +176,9 @@ class Transfer(Once):
     async def report(self, feed: FileFeed, owner: PersonRow) -> ReportJson:
         try:
             await check_answers(feed)
-            found = await importing.preview(self.database, owner.id, feed)
+            found = await importing.preview(
+                self.database, owner.id, feed, lookups=self.service.resolver.identity.lookups
+            )
         except Unusable as error:
             said = import_feeds.with_name(error, feed.path, feed.name)
             raise Problem(422, f"{said} Nothing was imported.") from error
