@@ -21,6 +21,7 @@ from webhook.history import edits
 from webhook.history import plays as history
 from webhook.identity import matches
 from webhook.people import people
+from webhook.queues import jobs
 from webhook.storage import migrate
 from webhook.storage.db import Database
 from webhook.storage.tables import play, play_key, unresolved
@@ -49,10 +50,17 @@ class Home:
         self.database = database
         self.me = database.do(lambda connection: people.add_person(connection, "me", NOW, owner=True))
         self.other = database.do(lambda connection: people.add_person(connection, "other", NOW))
+        self.job = database.do(
+            lambda connection: jobs.begin_job(
+                connection, jobs.JobKind.IMPORT, "trakt", NOW, person_id=self.me
+            )
+        )
 
     def bring(self, *entries: Viewing | Kept, whom: int | None = None) -> Counts:
         person_id = whom or self.me
-        return self.database.do(lambda connection: merge_entries(connection, person_id, entries, NOW, 1))
+        return self.database.do(
+            lambda connection: merge_entries(connection, person_id, entries, NOW, self.job)
+        )
 
     def apply(self, event: Event, source: str = "plex") -> int | None:
         """What a webhook does to the history; the play."""

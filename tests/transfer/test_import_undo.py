@@ -36,9 +36,7 @@ class Tracker:
 
 @pytest.fixture
 def home(database: Database) -> Home:
-    made = Home(database)
-    made.database.do(lambda connection: jobs.begin_job(connection, jobs.JobKind.IMPORT, "trakt", NOW))
-    return made  # what Home brings in is of that first job
+    return Home(database)
 
 
 def bring(home: Home, *entries: Viewing | Kept, over: bool = True) -> int:
