@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from functools import partial
+from functools import cached_property, partial
 from typing import Any
 
 import pytest
@@ -50,17 +50,18 @@ class Home:
         self.database = database
         self.me = database.do(lambda connection: people.add_person(connection, "me", NOW, owner=True))
         self.other = database.do(lambda connection: people.add_person(connection, "other", NOW))
-        self.job = database.do(
-            lambda connection: jobs.begin_job(
-                connection, jobs.JobKind.IMPORT, "trakt", NOW, person_id=self.me
-            )
+
+    @cached_property
+    def job(self) -> int:
+        """The import that brings everything in."""
+        kind = jobs.JobKind.IMPORT
+        return self.database.do(
+            lambda connection: jobs.begin_job(connection, kind, "trakt", NOW, person_id=self.me)
         )
 
     def bring(self, *entries: Viewing | Kept, whom: int | None = None) -> Counts:
-        person_id = whom or self.me
-        return self.database.do(
-            lambda connection: merge_entries(connection, person_id, entries, NOW, self.job)
-        )
+        person_id, job = whom or self.me, self.job
+        return self.database.do(lambda connection: merge_entries(connection, person_id, entries, NOW, job))
 
     def apply(self, event: Event, source: str = "plex") -> int | None:
         """What a webhook does to the history; the play."""

@@ -47,6 +47,8 @@ FormatName = Annotated[
     str, typer.Argument(metavar="KIND", help="Format or service. Leave it out to list them all.")
 ]
 
+ANY_TABLE = "csv"
+
 app = typer.Typer()
 
 
@@ -116,8 +118,9 @@ def check_kind(kind: str, file: Path | None) -> None:
 
 
 def looks_like(file: Path) -> list[str]:
-    """The formats that can read a first entry from the file."""
-    return [kind for kind in imports.modules() if import_feeds.reads(kind, file)]
+    """The formats that can read a first entry from the file; one that reads any table only if no other does."""
+    found = [kind for kind in imports.modules() if import_feeds.reads(kind, file)]
+    return [kind for kind in found if kind != ANY_TABLE] or found
 
 
 def format_hint(file: Path, kinds: Sequence[str]) -> str:
