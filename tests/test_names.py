@@ -36,6 +36,7 @@ SHARED = {
     "log": "the logger of a module",
     "modules": "the plug-ins of a folder, by name",
     "parse": "makes events of a source's payload",
+    "questions": "what an import's file leaves open",
     "read": "makes entries of an import's file",
     "write": "makes an export's file of entries",
 }
