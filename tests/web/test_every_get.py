@@ -53,8 +53,9 @@ SET_UP = {
 }  # fmt: skip
 """Every service set up, and nobody there to answer."""
 
-ELSEWHERE = ("/webhooks/{source}", "/tvtime", "/api/1.0", "/static")
-"""What is no page and no list: the door for webhooks, the APIs with contracts and tests of their own, files."""
+ELSEWHERE = ("/webhooks/{source}", "/tvtime", "/api/1.0", "/static", "/sign-in/oidc")
+"""What is no page and no list: the door for webhooks, the APIs with contracts and tests of their own, files,
+the way to an OpenID provider."""
 
 ASKS_OTHERS = "/api/v1/search"
 """What is answered by the lookups, of which nobody is there."""
