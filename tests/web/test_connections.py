@@ -914,3 +914,15 @@ def test_links_keep_to_the_sub_path(opened: Open, trakt: Server) -> None:
     for path in ("/watchmark/connections", "/watchmark/connections/trakt"):
         for link in re.findall(r'(?:href|action|url)="(/[^"]*)"', browser.get(path).text):
             assert link.startswith("/watchmark/")
+
+
+@pytest.mark.parametrize("name", ["anilist", "mal"])
+def test_the_page_that_gives_a_token_is_linked_beside_its_field(opened: Open, name: str) -> None:
+    home = opened(ANILIST_CLIENT_ID="4711", MAL_CLIENT_ID="4711")
+
+    page = read(home.browser(), f"/connections/{name}")
+
+    link = re.search(r'<a href="(https://[^"]+authorize[^"]*)">', page)
+    assert link
+    assert "client_id=4711" in link.group(1)
+    assert link.start() < page.index('id="token"')
