@@ -79,7 +79,7 @@ PANELS: Mapping[str, tuple[str, ...]] = {
     "Your history": (
         "history", "library", "watchlist", "numbers", "import", "export", "backfill", "catch-up", "jobs",
     ),
-    "Keep it safe": ("backup", "restore", "rekey"),
+    "Keep it safe": ("backup", "restore", "move-database", "rekey"),
 }  # fmt: skip
 """The groups of `watchmark --help`, each with its commands; every command is in one."""
 
@@ -101,7 +101,7 @@ class Commands(TyperGroup):
         if name not in COMMANDS:
             return None
         if self.lists:
-            return TyperCommand(name, help=COMMANDS[name][1], rich_help_panel=PANEL_OF[name])
+            return TyperCommand(name, help=COMMANDS[name][1], rich_help_panel=PANEL_OF.get(name))
         return load(name)
 
     def format_help(self, ctx: Any, formatter: Any) -> None:
