@@ -16,16 +16,15 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import quote, urlencode
 
-import httpx
 from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
 from webhook import clock, settings
-from webhook.client import call, read_json
 from webhook.domain.outcome import Retry
 from webhook.people.oidc_users import OidcUser
 from webhook.settings import Address, Environ
 
 if TYPE_CHECKING:
+    import httpx
     from joserfc.jwk import Key, KeySet
 
 METADATA_MAX_AGE = 3600.0
@@ -271,6 +270,8 @@ class OpenIDProvider:
         form: Mapping[str, str] | None = None,
     ) -> dict[str, Any]:
         """The JSON object that the provider answers with; raises OidcError."""
+        from webhook.client import call, read_json  # late: commands read the settings alone
+
         try:
             response = await call(self.http, self.name, method, address, headers=headers, form=form)
             if response.is_success:
