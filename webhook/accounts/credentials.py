@@ -24,7 +24,6 @@ from webhook.domain.outcome import UNREADABLE, Park, Snooze
 from webhook.domain.play import State
 from webhook.history import server_items
 from webhook.history.shelf import Shelf
-from webhook.history.stats_span import zone_for
 from webhook.queues import calls_left, expectations
 from webhook.queues.expectations import Expected
 from webhook.queues.mark_pace import PaceRequest, find_delays
@@ -199,6 +198,8 @@ class AccountAccess:
         await self._credentials.database.run(store)
 
     async def find_zone(self) -> tzinfo:
+        from webhook.history.stats_span import zone_for  # late: it brings the lookups
+
         return await self._credentials.database.read(lambda connection: zone_for(connection, self._person_id))
 
     async def expect(self, expected: Sequence[Expectation]) -> None:
