@@ -44,6 +44,7 @@ OTHERS_SETTINGS = {
     "REPOSITORY_URL",
     "BASE_URL",
     "COMPOSE_FILE",
+    "CONTENT_INTERACTION",
 }
 """Variables of other programs, and words in capitals that stand for something."""
 
