@@ -35,6 +35,7 @@ NAMED = {"/api/v1/connections/": "tvtime", "/api/v1/imports/from/": "plex"}
 """What stands for the name where it is no person's."""
 
 OWNER_ONLY = {
+    ("POST", "/api/v1/connections/{name}/connect"),
     ("POST", "/api/v1/people"),
     ("DELETE", "/api/v1/people/{name}"),
     ("POST", "/api/v1/people/{name}/claim"),

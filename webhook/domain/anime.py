@@ -11,7 +11,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
-from xml.parsers import expat
 
 from webhook.domain.event import Episode, Ids
 
@@ -165,6 +164,8 @@ def list_content(path: Path) -> bytes:
 def read_list(raw: bytes) -> Lists:
     """Read a list from an XML file; one with a document type or entities is refused, as they can expand without bound."""
     reading = Reading()
+    from xml.parsers import expat
+
     parser = expat.ParserCreate()
     parser.StartDoctypeDeclHandler = refuse_list
     parser.EntityDeclHandler = refuse_list
