@@ -32,7 +32,7 @@ from webhook.storage.tables import PlayRow, play, play_key
 from webhook.storage.types import Utc, to_ms
 from webhook.transfer.import_changes import current, entry_before, store_changes, store_marks
 from webhook.transfer.import_counts import Counts
-from webhook.transfer.questions import ask_about, has_ids, is_open, question, search_keys
+from webhook.transfer.questions import ask_about, has_ids, is_open, question, search_keys, text_sources
 from webhook.transfer.records import FOLLOWING, Kept, Relation, Viewing
 
 SAME_ROW = timedelta(seconds=1)
@@ -232,16 +232,19 @@ def listed_together(known: Known, viewing: Viewing) -> bool:
 
     A play from its webhook has no key of the list, and an undated row has no time to compare.
     """
-    if known.play.source != viewing.play.source or is_of_another_precision(known.play, viewing.play):
+    if known.play.source != viewing.play.source or is_of_another_list(known.play, viewing.play):
         return False
     if viewing.foreign_key is None:
         return viewing.play.dated is not Dated.TICKED
     return known.foreign_key is not None
 
 
-def is_of_another_precision(one: Play, other: Play) -> bool:
-    """True if one is known to the second and the other to the day: a list has either, so they are of two lists."""
-    return {one.dated, other.dated} == {Dated.DAY, Dated.EXACT}
+def is_of_another_list(one: Play, other: Play) -> bool:
+    """True if one is of a list to the second and the other of a list to the day.
+
+    A service that gives titles alone has these two lists of the same viewings; other services mix both in one list.
+    """
+    return one.source in text_sources() and {one.dated, other.dated} == {Dated.DAY, Dated.EXACT}
 
 
 def find_new(
