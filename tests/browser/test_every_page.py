@@ -237,7 +237,7 @@ def a_file_that_was_looked_into(page: Page, house: Process) -> None:
     rows = b"Date,Name,Year,Letterboxd URI\n2024-05-06,Slow Light,2001,https://boxd.it/a\nsoon,Ninety,1990,https://boxd.it/b\n"
     page.goto(house.url + "/history/import")
     page.get_by_label("Format").select_option("letterboxd")
-    page.get_by_label("File, as you received it").set_input_files(
+    page.get_by_label("File or files, as you received them").set_input_files(
         {"name": "watched.csv", "mimeType": "text/csv", "buffer": rows}
     )
     page.get_by_role("button", name="Preview", exact=True).click()

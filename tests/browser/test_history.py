@@ -41,7 +41,7 @@ def test_a_tv_time_export_is_looked_into_and_imported(
         sign_in(page, house)
         page.goto(house.url + "/history/import")
         page.get_by_label("Format").select_option("tvtime")
-        page.get_by_label("File, as you received it").set_input_files(export(tmp_path))
+        page.get_by_label("File or files, as you received them").set_input_files(export(tmp_path))
         page.get_by_role("button", name="Preview", exact=True).click()
 
         expect(page.get_by_role("heading", level=1)).to_contain_text("gdpr-data.zip")
