@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
 from tests.fakes.floppy import Floppy
 from tests.fakes.punchplay import BASE, PunchPlay
+from tests.fakes.scrob import PROXY, Scrob
 from tests.faults.reels import ReelHouse, Service
 from tests.running import eventually
 
@@ -19,6 +20,7 @@ PUNCHPLAY = Service(
     PunchPlay,
     {"PUNCHPLAY_API_URL": f"{{url}}{BASE}", "PUNCHPLAY_CLIENT_ID": "fake-client-id"},
 )
+SCROB = Service("scrob", Scrob, {"SCROB_URL": f"{{url}}{PROXY}"})
 WATCH = "POST /api/v1/media/movie"
 NUMBERS = range(1, 13)
 
@@ -40,8 +42,8 @@ def house(tmp_path: Path) -> Iterator[Opened]:
 
 @pytest.mark.parametrize(
     ("service", "route"),
-    [(FLOPPY, WATCH), (PUNCHPLAY, f"POST {BASE}/playback/stop")],
-    ids=["floppy", "punchplay"],
+    [(FLOPPY, WATCH), (PUNCHPLAY, f"POST {BASE}/playback/stop"), (SCROB, f"POST {PROXY}/history")],
+    ids=["floppy", "punchplay", "scrob"],
 )
 def test_an_evening_of_every_trouble_is_counted_once(house: Opened, service: Service, route: str) -> None:
     anna = house(service)
@@ -62,8 +64,8 @@ def test_an_evening_of_every_trouble_is_counted_once(house: Opened, service: Ser
 
 @pytest.mark.parametrize(
     ("service", "route"),
-    [(FLOPPY, WATCH), (PUNCHPLAY, f"POST {BASE}/sync/history")],
-    ids=["floppy", "punchplay"],
+    [(FLOPPY, WATCH), (PUNCHPLAY, f"POST {BASE}/sync/history"), (SCROB, f"POST {PROXY}/history")],
+    ids=["floppy", "punchplay", "scrob"],
 )
 def test_a_kill_after_an_outage_doubles_none_and_each_keeps_its_date(
     house: Opened, service: Service, route: str
@@ -81,5 +83,5 @@ def test_a_kill_after_an_outage_doubles_none_and_each_keeps_its_date(
 
     anna.arrives(NUMBERS)
     received = sorted(entry["received_at"] for entry in anna.process.everything("/webhooks"))
-    kept = sorted(play.at for play in anna.fake.user("anna").plays)
+    kept = sorted(play.at.replace(tzinfo=UTC) for play in anna.fake.user("anna").plays)
     assert kept == [datetime.fromisoformat(at).replace(microsecond=0) for at in received]
