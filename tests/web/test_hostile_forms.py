@@ -36,7 +36,13 @@ FINE = {"of": "1", "candidate": "1", "tvdb": "5", "identity": "1", "person": "me
 """What leads on to the field after it."""
 
 FORM = {"Content-Type": "application/x-www-form-urlencoded"}
-ENDS = ("/sign-out", "/sign-in", "/people/{name:path}/password", "/people/{name:path}/remove")
+ENDS = (
+    "/sign-out",
+    "/sign-in",
+    "/sessions/{id}/end",
+    "/people/{name:path}/password",
+    "/people/{name:path}/remove",
+)
 """What would end the sign-in by which the rest is asked, and has tests of its own."""
 
 

@@ -48,7 +48,7 @@ from webhook.trackers._sign_in import PastedToken
 LABEL = "AniList"
 PURPOSE = "Keeps how far you are in each anime, and how often you watched it again. Free."
 SETUP: tuple[str, ...] = (
-    "Anime only. Download anime-list-full.json of Fribb/anime-lists, better with anime-list-master.xml of Anime-Lists/anime-lists, and have ANIME_LISTS point to both: they say which anime an episode is.",
+    "Anime only. Download anime-list-full.json of Fribb/anime-lists, better with anime-list-master.xml of Anime-Lists/anime-lists, and name both in the environment or .env, as ANIME_LISTS: they say which anime an episode is.",
     "Open https://anilist.co/settings/developer, create a client with the redirect URL https://anilist.co/api/v2/oauth/pin, and enter its ID as the client id under Settings below.",
     "Each person opens the link beside the field for the token, agrees, and pastes the token that AniList shows.",
     "A token is good for a year. In its last two weeks each play that is sent says so.",

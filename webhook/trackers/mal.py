@@ -51,7 +51,7 @@ from webhook.trackers._sign_in import end_sign_in
 LABEL = "MyAnimeList"
 PURPOSE = "Keeps how far you are in each anime, and how often you watched it again. Free."
 SETUP: tuple[str, ...] = (
-    "Anime only. Download anime-list-full.json of Fribb/anime-lists, better with anime-list-master.xml of Anime-Lists/anime-lists, and have ANIME_LISTS point to both: they say which anime an episode is.",
+    "Anime only. Download anime-list-full.json of Fribb/anime-lists, better with anime-list-master.xml of Anime-Lists/anime-lists, and name both in the environment or .env, as ANIME_LISTS: they say which anime an episode is.",
     "Open https://myanimelist.net/apiconfig, create an ID of the type other with http://localhost/watchmark as the App Redirect URL, and enter the Client ID under Settings below.",
     "Each person opens the link beside the field for the token and allows access. The page after that does not open: paste its whole address into the field.",
 )

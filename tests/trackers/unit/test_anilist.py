@@ -106,7 +106,7 @@ def variables(at: Wire) -> list[Any]:
         ),
     ],
 )
-def test_each_mark_is_this_request(delivery: Delivery, there: Any, written: Any) -> None:
+def test_each_action_is_this_request(delivery: Delivery, there: Any, written: Any) -> None:
     told = {**written, "startedAt": NO_DATE, "completedAt": NO_DATE}
     at = wire(media(there), saved(entry(told["status"], told["progress"], told["repeat"])))
 
@@ -198,12 +198,12 @@ OUTCOMES = [
 
 
 @pytest.mark.parametrize(("reply", "outcome"), OUTCOMES, ids=case_id)
-def test_each_answer_to_a_write_has_this_outcome(reply: Any, outcome: str) -> None:
+def test_each_answer_has_this_outcome(reply: Any, outcome: str) -> None:
     assert describe(wire(media(), reply).send(episode(5))) == outcome.format("unsure ")
 
 
 @pytest.mark.parametrize(("reply", "outcome"), OUTCOMES[len(COMMON) :], ids=case_id)
-def test_each_answer_to_a_read_has_this_outcome(reply: Any, outcome: str) -> None:
+def test_each_answer_to_a_look_has_this_outcome(reply: Any, outcome: str) -> None:
     at = wire(reply)
 
     assert describe(at.send(episode(5))) == outcome.format("")

@@ -83,7 +83,7 @@ COMPLETED = {"status": "completed", "num_watched_episodes": "25"}
         (episode(25, dated=Dated.TICKED, late=True), None, COMPLETED),
     ],
 )
-def test_each_mark_is_this_request(delivery: Delivery, there: Any, fields: Any) -> None:
+def test_each_action_is_this_request(delivery: Delivery, there: Any, fields: Any) -> None:
     rewatching = fields.get("is_rewatching") == "true"
     reply = entry(fields["status"], int(fields["num_watched_episodes"]), None, is_rewatching=rewatching)
     at = wire({READ: anime(there), WRITE: answer(200, reply)})
@@ -144,14 +144,14 @@ OUTCOMES = [
 
 
 @pytest.mark.parametrize(("reply", "outcome"), OUTCOMES, ids=case_id)
-def test_each_answer_to_a_write_has_this_outcome(reply: Any, outcome: str) -> None:
+def test_each_answer_has_this_outcome(reply: Any, outcome: str) -> None:
     at = wire({READ: anime(), WRITE: reply, TOKEN: answer(200, FRESH)})
 
     assert describe(at.send(episode(5))) == outcome.format("unsure ")
 
 
 @pytest.mark.parametrize(("reply", "outcome"), OUTCOMES[len(COMMON) :], ids=case_id)
-def test_each_answer_to_a_read_has_this_outcome(reply: Any, outcome: str) -> None:
+def test_each_answer_to_a_look_has_this_outcome(reply: Any, outcome: str) -> None:
     at = wire({READ: reply, TOKEN: answer(200, FRESH)})
 
     assert describe(at.send(episode(5))) == outcome.format("")
