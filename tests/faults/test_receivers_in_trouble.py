@@ -104,7 +104,13 @@ TROUBLES: dict[str, tuple[dict[str, Any], dict[str, str], bool]] = {
 }
 
 
-@pytest.mark.parametrize("name", TROUBLES)
+LIKE_ANOTHER = {"it answers 503", "it records and answers 500", "it records when the client has gone"}
+"""They end as another does, and are tried in the soak."""
+
+
+@pytest.mark.parametrize("name", [
+    pytest.param(name, marks=[pytest.mark.soak] if name in LIKE_ANOTHER else []) for name in TROUBLES
+])  # fmt: skip
 def test_each_play_arrives_once_or_waits_for_a_person(house: Opened, name: str) -> None:
     what, settings, in_doubt = TROUBLES[name]
     anna = house(settings=settings)

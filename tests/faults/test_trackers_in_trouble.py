@@ -137,7 +137,9 @@ def test_a_call_that_may_have_been_recorded_is_counted_once(house: Opened, name:
     assert len(anna.reads()) <= 4
 
 
-@pytest.mark.parametrize("name", TROUBLES)
+@pytest.mark.parametrize("name", [
+    pytest.param(name, marks=[] if "records" in name else [pytest.mark.soak]) for name in TROUBLES
+])  # fmt: skip
 def test_late_plays_go_out_dated_and_are_counted_once(house: Opened, name: str) -> None:
     what, settings = TROUBLES[name]
     anna = house(HASTY_LIVE="0.8", **settings)

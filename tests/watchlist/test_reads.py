@@ -247,10 +247,10 @@ def test_what_is_missing_there_is_sent_when_asked_for(home: Home) -> None:
 
 
 def test_a_read_of_many_is_applied_in_moderate_time(home: Home) -> None:
-    home.read("trakt", *listed(films(1500)))
+    home.read("trakt", *listed(films(600)))
 
-    result = home.later().read("trakt", *listed(films(1500)))
+    result = home.later().read("trakt", *listed(films(600)))
 
-    assert (result.added, result.removed, len(home.titles())) == (0, 0, 1500)
+    assert (result.added, result.removed, len(home.titles())) == (0, 0, 600)
     assert isinstance(home.change(lambda mine: mine), Watchlist)
     assert home.now > NOW

@@ -22,7 +22,7 @@ def page(home: Household) -> str:
 def test_every_operation_and_shape_is_there_once(home: Household, page: str) -> None:
     document = home.client().get("/api/v1/openapi.json").json()
 
-    told = re.findall(r'<summary><b>(\w+)</b> <code>([^<]+)</code>', page)
+    told = re.findall(r"<summary><b>(\w+)</b> <code>([^<]+)</code>", page)
 
     written = {(method.upper(), path) for path, methods in document["paths"].items() for method in methods}
     assert set(told) == written
