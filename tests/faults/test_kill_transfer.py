@@ -37,7 +37,7 @@ from webhook.transfer import backfill, import_job
 from webhook.transfer.import_feeds import FileFeed
 from webhook.transfer.merge import merge_entries
 
-ROWS, ROWS_ON_POSTGRES = 20_000, 6_000
+ROWS, ROWS_ON_POSTGRES = 8_000, 3_000
 PLAYS = 600
 KILLS = 5
 WRITES = "POST /sync/history"
