@@ -21,6 +21,7 @@ from webhook.domain import retry
 from webhook.domain.event import Action
 from webhook.pipeline import lanes
 from webhook.pipeline.lanes import MAX_UNSETTLED
+from webhook.queries.deliveries import list_deliveries
 from webhook.queues import leases, settlements
 from webhook.queues.leases import Batch, ClaimRequest, Lane
 from webhook.storage.db import Database, Unavailable
@@ -227,3 +228,14 @@ def test_a_lane_that_has_lost_its_lease_takes_nothing_back(bench: Bench) -> None
     assert [row.action for row in lane.rows] == [Action.STOP, Action.UNWATCHED]
     assert bench.sent() == 1
     assert bench.fake.made("POST /sync/history/remove") == []
+
+
+def test_what_was_in_hand_when_its_worker_was_killed_says_what_is_done_about_it(bench: Bench) -> None:
+    bench.put(bench.account_id, 1, clock.now() - timedelta(hours=2))
+    bench.claim(timedelta(hours=1))
+
+    bench.claim(timedelta(0))  # by another, since the lease has run out
+
+    (shown,) = bench.database.ask(list_deliveries)["items"]
+    assert (shown["state"], shown["attempts"]) == ("waiting", 0)
+    assert shown["explanation"] == "It may have arrived already: that is looked up before it is sent again."

@@ -54,6 +54,7 @@ class DeliveryDetail(NamedTuple):
     remote_id: str | None
     candidates: list[CandidateJson] | None
     settled_at: datetime | None
+    unsure: bool
     tracker: str
     parked: str | None
     held_until: datetime | None
@@ -259,6 +260,8 @@ def explain_delivery(row: DeliveryDetail) -> str | None:
             return f"{row.reason}. When that is mended: watchmark retry {row.id}"
         case DeliveryState.WAITING if row.attempts and row.reason:
             return f"{row.reason}. It is tried again by itself."
+        case DeliveryState.WAITING if row.unsure and not row.reason:
+            return "It may have arrived already: that is looked up before it is sent again."
         case DeliveryState.SKIPPED if row.reason == DRY_RUN:
             return f"A dry run: it {row.answer}. Once that is off, send it: watchmark retry {row.id}"
     return row.reason or (row.details or {}).get("because")
