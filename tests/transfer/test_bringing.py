@@ -24,9 +24,10 @@ from webhook.people import people
 from webhook.queues import jobs
 from webhook.storage import migrate
 from webhook.storage.db import Database
-from webhook.storage.tables import play, play_key, unresolved
+from webhook.storage.tables import play, play_key, play_record, unresolved
 from webhook.transfer.import_counts import Counts
-from webhook.transfer.merge import Memory, merge_entries, rehearse
+from webhook.transfer.known_plays import Memory
+from webhook.transfer.merge import merge_entries, rehearse
 from webhook.transfer.records import Kept, Relation, Viewing
 
 MINUTE, HOUR, DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
@@ -291,13 +292,14 @@ def test_the_mark_brings_the_ids_that_were_lacking(home: Home) -> None:
     assert home.apply(by_id) == row.id
 
 
-def test_two_rows_make_one_unfinished_play_watched_once(home: Home) -> None:
+def test_of_two_rows_one_makes_an_unfinished_play_watched_and_the_other_is_a_play(home: Home) -> None:
     home.apply(event(Action.START, PART_3, EVENING))
     rows = [seen(PART_3, EVENING + minutes * MINUTE, key=f"trakt:{minutes}") for minutes in (20, 40)]
 
     counts = home.bring(*rows)
 
-    assert (counts.completed, counts.known, counts.added) == (1, 1, 0)
+    assert (counts.completed, counts.known, counts.added) == (1, 0, 1)
+    assert home.times() == [EVENING + 20 * MINUTE, EVENING + 40 * MINUTE]
 
 
 def test_an_unfinished_play_and_its_mark_in_one_file_are_one(home: Home) -> None:
@@ -504,7 +506,7 @@ def kept_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Home]:
 
 
 def emptied(home: Home) -> Home:
-    for table in (play_key, play, unresolved):
+    for table in (play_record, play_key, play, unresolved):
         statement = delete(table)
         home.database.do(lambda connection, statement=statement: connection.execute(statement))  # type: ignore[misc]
     return home
@@ -544,6 +546,9 @@ def test_in_whatever_parts_and_however_often_the_plays_are_the_same(
     home = emptied(home)
     for one in reported:
         home.apply(one)
-    for part in in_parts(rows, cuts):
-        home.bring(*part)
+    memory, parts = Memory(), list(in_parts(rows, cuts))
+    preview = [
+        home.database.ask(partial(rehearse, person_id=home.me, entries=part, memory=memory)) for part in parts
+    ]
+    assert [home.bring(*part) for part in parts] == preview
     assert shown(home) == once

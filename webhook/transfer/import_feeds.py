@@ -30,6 +30,7 @@ from webhook.transfer.records import (
     Undecided,
     Unusable,
     Viewing,
+    number_repeats,
     shorten,
 )
 
@@ -97,7 +98,7 @@ class FileFeed:
     async def parts(self) -> AsyncIterator[list[Entry]]:
         try:
             with open_bundle(self.path, allowance(self.limits), self.options) as self.bundle:
-                entries = imports.modules()[self.kind].read(self.bundle)
+                entries = number_repeats(imports.modules()[self.kind].read(self.bundle))
                 while part := await asyncio.to_thread(take, entries):
                     yield part
         except Unusable as error:

@@ -28,8 +28,8 @@ from webhook.storage.json_fields import Count, Time
 from webhook.transfer import merge
 from webhook.transfer.import_counts import Counts, ImportCountsJson
 from webhook.transfer.import_feeds import Feed, questions_of
+from webhook.transfer.known_plays import Memory
 from webhook.transfer.limits import NoRoom
-from webhook.transfer.merge import Memory
 from webhook.transfer.questions import is_open
 from webhook.transfer.records import Bad, Entry, Kept, LeftOut, Question, Unusable, Viewing
 from webhook.transfer.text_preview import FirstTitles, TriedTitlesJson, try_titles

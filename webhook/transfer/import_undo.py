@@ -35,6 +35,7 @@ from webhook.storage.tables import (
     library,
     play,
     play_key,
+    play_record,
     unresolved,
 )
 from webhook.transfer.import_changes import FOLLOW, PLAY, PLAYS, current, play_json
@@ -136,6 +137,7 @@ def remove_sent_play(connection: Connection, row: PlayRow, can: Tellers, by: str
         edits.remove_row(connection, row, can, by, clock.now())
     connection.execute(update(play).where(play.c.id == row.id).values(foreign_key=None, job_id=None))
     connection.execute(delete(play_key).where(play_key.c.play_id == row.id))
+    connection.execute(delete(play_record).where(play_record.c.play_id == row.id))
 
 
 def forget_questions(connection: Connection, rows: list[PlayRow]) -> None:
@@ -161,6 +163,7 @@ def finish_undo(connection: Connection, *, job_id: int, can: Tellers, by: str | 
             done = restore_entry(connection, row.person_id, change)
         counts.restored += done
         counts.left += not done
+    connection.execute(delete(play_record).where(play_record.c.job_id == job_id))
     connection.execute(delete(import_change).where(import_change.c.job_id == job_id))
     connection.execute(update(job).where(job.c.id == job_id).values(undone_at=now, changed_at=now))
     return counts

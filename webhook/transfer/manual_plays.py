@@ -21,7 +21,7 @@ from webhook.history.play_store import SELECT_OF_ITEM, play_from_row, save_play,
 from webhook.identity import matches
 from webhook.storage.rows import fetch_all
 from webhook.storage.tables import PlayRow, play
-from webhook.transfer.merge import SAME_ROW
+from webhook.transfer.matching import SAME_ROW
 from webhook.transfer.questions import ask_about, search_keys
 
 SOURCE = "watchmark"

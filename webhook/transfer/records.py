@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
 from webhook.domain.event import Ids, Item
-from webhook.domain.play import Play
+from webhook.domain.play import Dated, Play
 
 
 class Relation(StrEnum):
@@ -31,13 +32,14 @@ class Viewing:
     """One play in a file. `foreign_key` is the row's key in the file, the same for the same row.
 
     `verbatim` comes from our own export: it is a play of its own unless that very play exists. `language` (`de`)
-    is that of its titles, where the file says which.
+    is that of its titles, where the file says which. `nth` counts the rows that say the same of one day and have no key.
     """
 
     play: Play
     foreign_key: str | None = None
     verbatim: bool = False
     language: str | None = None
+    nth: int = 1
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -71,6 +73,18 @@ class LeftOut:
 
 
 Entry = Viewing | Kept | Bad | LeftOut
+
+
+def number_repeats(entries: Iterable[Entry]) -> Iterator[Entry]:
+    """The entries of a file, where rows without a key that say the same of one day are numbered."""
+    counts: Counter[int] = Counter()
+    for entry in entries:
+        if isinstance(entry, Viewing) and entry.foreign_key is None and entry.play.dated is Dated.DAY:
+            said = hash((entry.play.item, entry.play.watched_at))
+            counts[said] += 1
+            yield replace(entry, nth=counts[said])
+        else:
+            yield entry
 
 
 MAX_TEXT = 500

@@ -12,9 +12,11 @@ from webhook.domain.items import keys
 from webhook.domain.play import State
 from webhook.history.edits import store_edit
 from webhook.history.play_store import SELECT_OF_ITEM, is_counted, play_from_row, store_keys
+from webhook.history.plays import distance
 from webhook.storage.rows import fetch_all
 from webhook.storage.tables import PlayRow, play, play_key
-from webhook.transfer.merge import Known, is_it
+from webhook.transfer.known_plays import Known, Memory, Record, list_of, recall_records, store_records
+from webhook.transfer.matching import is_it, is_listed_with, rank, time_of
 from webhook.transfer.questions import is_open, text_sources
 from webhook.transfer.records import Viewing
 from webhook.transfer.text_lookup import Found, TextPlay
@@ -37,11 +39,12 @@ def store_answers(
     connection: Connection, rows: Sequence[PlayRow], found: Mapping[int, Found], now: datetime
 ) -> None:
     """Write the items into their plays; one that was watched to less than WATCHED_PERCENT becomes unfinished."""
-    for row in rows:
-        if row.id in found:
-            write_item(connection, row, found[row.id].item)
-            finish_or_leave(connection, row, found[row.id].minutes)
-            drop_duplicate(connection, row.id, row.person_id, found[row.id].item, now)
+    settled = [row for row in rows if row.id in found]
+    for row in settled:
+        write_item(connection, row, found[row.id].item)
+        finish_or_leave(connection, row, found[row.id].minutes)
+    for row in settled:
+        drop_duplicate(connection, row.id, row.person_id, found[row.id].item, now)
 
 
 def write_item(connection: Connection, row: PlayRow, item: Item) -> None:
@@ -71,10 +74,31 @@ def drop_duplicate(connection: Connection, play_id: int, person_id: int, item: I
     if mine is None or mine.watched_at is None:
         return
     told = Viewing(play=play_from_row(mine), foreign_key=mine.foreign_key)
-    for row in rows:
-        known = Known(play_from_row(row), row.foreign_key, row.id)
-        if row.id != play_id and is_counted(row) and is_it(known, told):
-            store_edit(connection, mine, "removed", {"play": row.id}, None, now)
-            values = {"removed_at": now, "state": State.STOPPED.value}
-            connection.execute(update(play).where(play.c.id == play_id).values(values))
-            return
+    others = [
+        Known(play_from_row(row), row.foreign_key, row.id)
+        for row in rows
+        if row.id != play_id and is_counted(row)
+    ]
+    same = find_duplicate(connection, told, others)
+    if same is None or same.id is None:
+        return
+    store_edit(connection, mine, "removed", {"play": same.id}, None, now)
+    values = {"removed_at": now, "state": State.STOPPED.value}
+    connection.execute(update(play).where(play.c.id == play_id).values(values))
+    if not is_listed_with(same, told):
+        store_records(connection, person_id, mine.job_id, [(same.id, Record(told))])
+
+
+def find_duplicate(connection: Connection, told: Viewing, others: Sequence[Known]) -> Known | None:
+    """The play that a row is too: one that is no other row of its list, and to which no other row lies nearer."""
+    recall_records(connection, Memory(plays={one.id: one for one in others if one.id is not None}))
+    siblings = [Viewing(play=one.play) for one in others if is_listed_with(one, told)]
+    found = [one for one in others if is_it(one, told) and is_free(one, told, siblings)]
+    return min(found, key=lambda one: distance(one.play, time_of(told.play)), default=None)
+
+
+def is_free(known: Known, told: Viewing, siblings: Sequence[Viewing]) -> bool:
+    if is_listed_with(known, told):
+        return True
+    nearer = any(rank(known.play, one) < rank(known.play, told) for one in siblings)
+    return list_of(told.play) not in known.records and not nearer

@@ -74,6 +74,27 @@ class PlayKeyRow(TableRow, table=True):
     play_id: int = Field(primary_key=True, foreign_key="play.id", ondelete="CASCADE", sa_type=Id)
 
 
+class PlayRecordRow(TableRow, table=True):
+    """A row of a service's list that is a play which came from elsewhere; a list has at most one for each play."""
+
+    __tablename__ = "play_record"
+    __table_args__ = (
+        Index("ix_play_record_play_id", "play_id"),
+        partial_index("ix_play_record_key", "person_id", "key", where="key IS NOT NULL"),
+        partial_index("ix_play_record_job_id", "job_id", where="job_id IS NOT NULL"),
+        {"comment": __doc__},
+    )
+
+    id: int = id_field()
+    person_id: int = Field(foreign_key="person.id", ondelete="CASCADE", sa_type=Id)
+    play_id: int = Field(foreign_key="play.id", ondelete="CASCADE", sa_type=Id)
+    source: str = Field(max_length=32)
+    key: str | None = Field(default=None, max_length=200)
+    row: JsonObject = Field(sa_type=JsonText)
+    before: JsonObject | None = Field(default=None, sa_type=JsonText)
+    job_id: int | None = Field(default=None, sa_type=Id)
+
+
 class RuntimeRow(TableRow, table=True):
     """How long an item or the episodes of a show run, for what is sent without a duration."""
 
@@ -184,6 +205,7 @@ class VideoKeyRow(TableRow, table=True):
 
 play = table_of(PlayRow)
 play_key = table_of(PlayKeyRow)
+play_record = table_of(PlayRecordRow)
 runtime = table_of(RuntimeRow)
 edit = table_of(EditRow)
 tally = table_of(TallyRow)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, time, timedelta
@@ -80,6 +80,8 @@ class Table:
     mapping: ColumnMap
     evidence: TableEvidence
     options: Options
+    days: Counter[str] = field(default_factory=Counter)
+    """How many rows said the same of one day."""
 
     def get(self, row: Row, name: str) -> str | None:
         return self.mapping.get(row, name)
@@ -173,7 +175,7 @@ def row_entries(row: Row, table: Table) -> Iterator[Entry]:
     at, dated = read_time(table.get(row, "watched_at"), table.order)
     if isinstance(item, Movie | Episode) and (at is not None or (value is None and table.is_undated_watched)):
         play = watched_play(item, at, "csv", dated=dated)
-        yield Viewing(play=play, foreign_key=key(item, play.watched_at if at is not None else None))
+        yield Viewing(play=play, foreign_key=row_key(table, item, at, dated))
     elif value is None:
         why = (
             "it has no date"
@@ -302,6 +304,16 @@ def read_clock(text: str) -> time:
         )
     except ValueError as error:
         raise NoDate(f"“{text}” is no time") from error
+
+
+def row_key(table: Table, item: Item, at: datetime | None, dated: Dated) -> str:
+    """The key of a row; the n-th of those that say the same of one day has the n-th key."""
+    said = key(item, at)
+    if dated is not Dated.DAY:
+        return said
+    table.days[said] += 1
+    count = table.days[said]
+    return said if count == 1 else f"{said}:{count}"
 
 
 def key(item: Item, at: datetime | None) -> str:
