@@ -1,4 +1,4 @@
-"""The commands for people: people add, list, claim, release, filter, password, reset-second-factor."""
+"""The commands for people: people add, list, claim, release, filter, password, reset-second-factor, remove-passkeys."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from webhook.cli._desk import (
 from webhook.domain import rules
 from webhook.domain.event import Kind
 from webhook.domain.states import WebhookState
-from webhook.people import identities, passwords, people, second_factor
+from webhook.people import identities, passkeys, passwords, people, second_factor
 from webhook.queries.people import list_ignored_identities, list_people, list_unclaimed_identities
 from webhook.storage.tables import identity as identity_table
 from webhook.storage.tables import person, webhook
@@ -202,3 +202,16 @@ def people_reset_second_factor(name: Name, as_json: Json = False) -> None:
         was_on = at.database.do(reset)
     shown = f"{name} signs in with the password alone now." if was_on else f"{name} has no second factor."
     say(as_json, {"person": name, "reset": was_on}, shown)
+
+
+@people_app.command("remove-passkeys")
+def people_remove_passkeys(name: Name, as_json: Json = False) -> None:
+    """Remove all passkeys of somebody who has lost a device, and end the sessions that began with one."""
+
+    def remove(connection: Connection) -> int:
+        return passkeys.remove_passkeys(connection, people.find_person(connection, name).id)
+
+    with open_desk() as at:
+        count = at.database.do(remove)
+    shown = f"{count_of(count, 'passkey')} of {name} removed." if count else f"{name} has no passkey."
+    say(as_json, {"person": name, "removed": count}, shown)

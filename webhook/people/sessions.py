@@ -25,6 +25,7 @@ class SignInMethod(StrEnum):
     LINK = "link"
     OIDC = "oidc"
     PROXY = "proxy"
+    PASSKEY = "passkey"
 
 
 class NewSession(NamedTuple):

@@ -32,11 +32,13 @@ from webhook.web.http.static import static_routes
 from webhook.web.needs_you.pages import NeedsYou
 from webhook.web.now.pages import Now
 from webhook.web.people.pages import People
+from webhook.web.people.passkeys import PasskeyPages
 from webhook.web.people.second_factor import SecondFactorPages
 from webhook.web.settings.appearance import Appearance
 from webhook.web.settings.pages import Settings
 from webhook.web.setup.oidc_pages import OidcPages
 from webhook.web.setup.pages import Setup
+from webhook.web.setup.passkey_sign_in import PasskeySignIn
 from webhook.web.setup.sign_in import SignInPages
 from webhook.web.setup.start import Start
 from webhook.web.transfer.pages import Transfer
@@ -58,6 +60,7 @@ PAGES = (
     Setup,
     Start,
     SecondFactorPages,
+    PasskeyPages,
     People,
     Settings,
     Appearance,
@@ -79,6 +82,7 @@ def routes(service: Service, operations: Sequence[Operation[Any, Any]]) -> list[
         *Docs(service, sessions, operations).routes(),
         *entrance.routes(),
         *provider.routes(),
+        *PasskeySignIn(service, sessions, entrance).routes(),
         *static_routes(),
     ]
     if root := service.settings.root_path.rstrip("/"):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Index, UniqueConstraint, false
+from sqlalchemy import BigInteger, Index, Text, UniqueConstraint, false
 from sqlmodel import Field
 
 from webhook.storage.json_shapes import FiltersJson
@@ -190,6 +190,34 @@ class SecondFactorRow(TableRow, table=True):
     created_at: datetime = Field(sa_type=Utc)
 
 
+class PasskeyRow(TableRow, table=True):
+    """A passkey that a person signs in with; bytes are base64url, as browsers send them."""
+
+    __tablename__ = "passkey"
+    __table_args__ = (Index("ix_passkey_person_id", "person_id"), {"comment": __doc__})
+
+    id: int = id_field()
+    person_id: int = Field(foreign_key="person.id", ondelete="CASCADE", sa_type=Id)
+    name: str = Field(max_length=100)
+    rp_id: str = Field(max_length=255)
+    credential_id: str = Field(max_length=1400, unique=True)
+    public_key: str = Field(sa_type=Text)
+    user_handle: str = Field(max_length=64)
+    sign_count: int = Field(default=0, sa_type=BigInteger)
+    created_at: datetime = Field(sa_type=Utc)
+    last_used: datetime | None = Field(default=None, sa_type=Utc)
+
+
+class UsedChallengeRow(TableRow, table=True):
+    """The digest of a passkey's challenge that was answered, until it would have ended by itself."""
+
+    __tablename__ = "used_challenge"
+    __table_args__ = ({"comment": __doc__},)
+
+    digest: str = Field(primary_key=True, max_length=64)
+    expires_at: datetime = Field(sa_type=Utc)
+
+
 note = table_of(NoteRow)
 person = table_of(PersonRow)
 identity = table_of(IdentityRow)
@@ -202,3 +230,5 @@ privacy = table_of(PrivacyRow)
 oidc_user = table_of(OidcUserRow)
 session = table_of(SessionRow)
 second_factor = table_of(SecondFactorRow)
+passkey = table_of(PasskeyRow)
+used_challenge = table_of(UsedChallengeRow)

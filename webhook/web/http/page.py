@@ -68,6 +68,7 @@ FLASH_MESSAGES = texts(
         "connected": "Connected.",
         "disconnected": "Disconnected. What was already sent stays there.",
         "ended": "Signed out there.",
+        "passkey-added": "Added. You can sign in with this passkey from now on.",
         "linked": "Linked. You can sign in with it from now on.",
     }
 )

@@ -13,7 +13,7 @@ from webhook import clock, sources
 from webhook.accounts import sealed_secrets
 from webhook.accounts.credentials import Seal
 from webhook.clock import stamp
-from webhook.people import oidc_users, passwords, people, scopes, sessions, tokens
+from webhook.people import oidc_users, passkeys, passwords, people, scopes, sessions, tokens
 from webhook.people.scopes import Scope
 from webhook.service import Service
 from webhook.storage.tables import (
@@ -37,6 +37,7 @@ from webhook.web.people.models import (
     Invitation,
     NewToken,
     OidcUserJson,
+    PasskeyJson,
     PersonChange,
     PersonDetail,
     SessionJson,
@@ -232,6 +233,32 @@ def end_other_sessions(connection: Connection, visitor: Visitor, name: str) -> i
     """End a person's sessions except the visitor's own; returns how many there were."""
     row = changes.find_person(connection, visitor, name)
     return sessions.end_sessions(connection, row.id, but=visitor.session)
+
+
+# --- passkeys
+
+
+def list_passkeys(connection: Connection, person_id: int | None = None) -> list[PasskeyJson]:
+    """The passkeys of everybody, or of one person."""
+    return [
+        {
+            "id": row.id,
+            "name": row.name,
+            "person": row.person,
+            "rp_id": row.rp_id,
+            "created_at": stamp(row.created_at),
+            "last_used": None if row.last_used is None else stamp(row.last_used),
+        }
+        for row in passkeys.list_passkeys(connection, person_id)
+    ]
+
+
+def remove_passkey(connection: Connection, visitor: Visitor, passkey_id: int) -> None:
+    """Remove a passkey: the owner anybody's, others their own; the visitor's own session stays. Raises Problem 404."""
+    row = passkeys.find_passkey_by_id(connection, passkey_id)
+    if row is None or not (visitor.is_admin or row.person_id == visitor.person_id):
+        raise Problem(404, f"There is no passkey {passkey_id}.")
+    passkeys.remove_passkey(connection, row, but=visitor.session)
 
 
 # --- users of an OpenID provider

@@ -29,6 +29,7 @@ from webhook.web.people.models import (
     NewPerson,
     OidcUserJson,
     OidcUserRequest,
+    PasskeyJson,
     PasswordChange,
     PersonChange,
     PersonDetail,
@@ -188,6 +189,22 @@ async def end_session(call: Call[None, None]) -> Removed:
     return {"id": session_id, "removed": True}
 
 
+# --- passkeys
+
+
+async def list_passkeys(call: Call[None, None]) -> Page[PasskeyJson]:
+    """One's passkeys, or for the owner everybody's. They are added in a browser."""
+    mine = None if call.visitor.is_admin else call.visitor.person_id or 0
+    return list_of(await call.read(lambda connection: administration.list_passkeys(connection, mine)))
+
+
+async def remove_passkey(call: Call[None, None]) -> Removed:
+    """Remove a passkey, and sign its person out wherever they signed in with one."""
+    passkey_id = call.id
+    await call.write(lambda connection: administration.remove_passkey(connection, call.visitor, passkey_id))
+    return {"id": passkey_id, "removed": True}
+
+
 # --- who the users of an OpenID provider are
 
 
@@ -257,6 +274,8 @@ OPERATIONS: tuple[Operation[Any, Any], ...] = (
     Operation("GET", "/identities", list_identities, Scope.READ, query=IdentitiesQuery),
     Operation("GET", "/sessions", list_sessions, Scope.ADMIN),
     Operation("DELETE", "/sessions/{id}", end_session, Scope.ADMIN),
+    Operation("GET", "/passkeys", list_passkeys, Scope.ADMIN),
+    Operation("DELETE", "/passkeys/{id}", remove_passkey, Scope.ADMIN),
     Operation("GET", "/oidc-users", list_oidc_users, Scope.ADMIN),
     Operation(
         "PUT", "/oidc-users/{id}", assign_oidc_user, Scope.ADMIN, owner_only=True, body=OidcUserRequest

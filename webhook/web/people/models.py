@@ -151,6 +151,17 @@ class SessionJson(TypedDict):
     current: bool
 
 
+class PasskeyJson(TypedDict):
+    """A passkey of somebody, and the host that it is for."""
+
+    id: Id
+    name: str
+    person: str
+    rp_id: str
+    created_at: Time | None
+    last_used: Time | None
+
+
 class OidcUserRequest(Body):
     person: Annotated[str, Field(description="Who the user is.")]
 

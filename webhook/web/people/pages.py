@@ -22,6 +22,8 @@ from webhook.texts import texts
 from webhook.web import actions as changes
 from webhook.web import visible
 from webhook.web.http.addresses import address_of
+from webhook.web.http.browsers import describe_browser
+from webhook.web.http.challenges import describe_party
 from webhook.web.http.errors import Problem
 from webhook.web.http.models import validate
 from webhook.web.http.once import Once
@@ -39,6 +41,7 @@ SIGN_IN_METHODS = texts(
         SignInMethod.LINK: "by one-time link",
         SignInMethod.OIDC: "at the provider",
         SignInMethod.PROXY: "by the proxy",
+        SignInMethod.PASSKEY: "with a passkey",
     }
 )
 KIND_LABELS = texts({Kind.MOVIE: "films", Kind.EPISODE: "episodes", Kind.TRACK: "tracks"})
@@ -127,6 +130,7 @@ class People(Once):
         wrong: str | None = None,
         status: int = 200,
         link: Mapping[str, Any] | None = None,
+        passkey_wrong: str | None = None,
     ) -> Response:
         """Render the page of the person in the path; `chosen` are filters to preview, `link` an invitation to show."""
         name = request.path_params["name"]
@@ -147,6 +151,12 @@ class People(Once):
                 "second_factor": find_second_factor(connection, row.id),
                 "sessions": administration.list_sessions(connection, visitor, row.id),
                 "oidc_users": administration.list_oidc_users(connection, row.id),
+                "passkeys": {
+                    **describe_party(self.service, request),
+                    "listed": administration.list_passkeys(connection, row.id),
+                    "suggested": describe_browser(request.headers.get("user-agent", "")),
+                    "wrong": passkey_wrong,
+                },
             }
 
         known = await self.database.read(read)

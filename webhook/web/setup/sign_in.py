@@ -12,10 +12,12 @@ from starlette.routing import BaseRoute, Route
 from webhook import clock
 from webhook.network.asgi import client_address
 from webhook.people import passwords
+from webhook.people.passkeys import has_passkeys
 from webhook.people.passwords import MAX_PASSWORD_LENGTH, MIN_PASSWORD_LENGTH
 from webhook.people.sessions import SignInMethod, end_session
 from webhook.service import Service
 from webhook.storage.tables import PersonRow
+from webhook.web.http.challenges import describe_party
 from webhook.web.http.errors import Problem
 from webhook.web.http.models import validate
 from webhook.web.http.page import Page, local
@@ -107,7 +109,9 @@ class SignInPages(Page):
     async def render_form(
         self, request: Request, onward: str, wrong: str | None = None, status: int = 200
     ) -> Response:
-        owner = await self.database.read(passwords.find_owner)
+        owner, known_passkeys = await self.database.read(
+            lambda connection: (passwords.find_owner(connection), has_passkeys(connection))
+        )
         first = owner is not None and owner.password is None
         known = {
             "onward": onward,
@@ -115,6 +119,7 @@ class SignInPages(Page):
             "first": first,
             "provider": self.service.oidc and self.service.oidc.name,
             "proxy_name": self.sessions.proxy_name(request),
+            "passkeys": describe_party(self.service, request) if known_passkeys else None,
         }
         return self.render(request, "sign_in.html", known, status=status)
 
