@@ -41,9 +41,10 @@ ENDS = (
     "/sign-in",
     "/sessions/{id}/end",
     "/people/{name:path}/password",
+    "/people/{name:path}/passkeys/options",
     "/people/{name:path}/remove",
 )
-"""What would end the sign-in by which the rest is asked, and has tests of its own."""
+"""What would end the sign-in by which the rest is asked, or has its password guessed; each has tests of its own."""
 
 
 READ = re.compile(

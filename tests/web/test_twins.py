@@ -12,6 +12,7 @@ from webhook.compat.videoscrobbler.apps_page import AppsPage
 from webhook.web.http.sessions import Passwords, Sessions
 from webhook.web.routes import page_routes
 from webhook.web.setup.oidc_pages import OidcPages
+from webhook.web.setup.passkey_sign_in import PasskeySignIn
 from webhook.web.setup.sign_in import SignInPages
 
 TWINS = {
@@ -77,6 +78,7 @@ TWINS = {
     "/household/{id}/remove": "DELETE /household/{id}",
     "/sessions/{id}/end": "DELETE /sessions/{id}",
     "/people/{name}/sessions/end": "DELETE /sessions/{id}",
+    "/passkeys/{id}/remove": "DELETE /passkeys/{id}",
     "/oidc-users/{id}/link": "PUT /oidc-users/{id}",
     "/oidc-users/{id}/remove": "DELETE /oidc-users/{id}",
     "/tokens": "POST /tokens",
@@ -105,6 +107,10 @@ ALONE = {
     "/sign-in/code": "a script has a token",
     "/people/{name}/second-factor": "its secret is for an app in a person's hand",
     "/people/{name}/second-factor/off": "it takes a code of that app",
+    "/sign-in/passkey": "a script has a token",
+    "/sign-in/passkey/options": "a script has a token",
+    "/people/{name}/passkeys": "its key is in a device in a person's hand",
+    "/people/{name}/passkeys/options": "its answer is for that device",
     "/people/{name}/oidc": "it leads a browser to the provider",
     "/start/find": "it only fills in a form",
     "/connections/{name}/find": "it only fills in a form",
@@ -118,7 +124,9 @@ def forms(home: Household) -> set[str]:
     sessions = Sessions(home.service)
     entrance = SignInPages(home.service, sessions, Passwords())
     provider = OidcPages(home.service, sessions, entrance)
-    pages = [*page_routes(home.service, sessions), *entrance.routes(), *provider.routes()]
+    passkeys = PasskeySignIn(home.service, sessions, entrance)
+    ways_in = [*entrance.routes(), *provider.routes(), *passkeys.routes()]
+    pages = [*page_routes(home.service, sessions), *ways_in]
     routes = [*pages, *AppsPage(home.service, sessions).routes()]
     posted = {route.path for route in routes if isinstance(route, Route) and "POST" in (route.methods or ())}
     return {re.sub(r":\w+}", "}", path) for path in posted}
