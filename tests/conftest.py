@@ -18,6 +18,7 @@ import pytest
 from sqlalchemy import create_engine, text
 
 from tests import cheap, layers
+from tests.fakes import _respx  # noqa: F401 - it registers itself
 from tests.prepared import prepare
 from webhook import clock
 from webhook.storage import migrate

@@ -18,9 +18,11 @@ import uvloop
 
 from webhook import client
 from webhook.domain.outcome import Retry
-from webhook.network.connections import MAX_UNREAD, Stream
+from webhook.network.connections import MAX_HEAD, MAX_UNREAD, Answer
+from webhook.network.transport import serialize
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nSet-Cookie: a=b\r\n\r\nOK"
+HALF = b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhalf"
 Handler = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
 
@@ -89,9 +91,9 @@ def test_calls_share_a_connection_and_no_cookies(run: Any) -> None:
 def test_a_call_is_made_on_a_connection_of_ours(run: Any) -> None:
     async def call() -> Any:
         async with Peer().served() as peer, client.client() as http, http.stream("GET", peer.url) as response:
-            return response.extensions["network_stream"]
+            return response.stream
 
-    assert isinstance(run(call()), Stream)
+    assert isinstance(run(call()), Answer)
 
 
 def test_a_connection_that_was_closed_while_idle_is_not_used_again(run: Any) -> None:
@@ -138,9 +140,7 @@ def test_a_refused_connection_leaves_nothing_open(run: Any) -> None:
     assert not error.unsure
 
 
-@pytest.mark.parametrize(
-    "answer", [b"", b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhalf"], ids=["none", "half"]
-)
+@pytest.mark.parametrize("answer", [b"", HALF], ids=["none", "half"])
 @pytest.mark.parametrize("breaks", [True, False], ids=["broken off", "silent"])
 def test_a_call_without_a_whole_answer_is_unsure(run: Any, answer: bytes, breaks: bool) -> None:
     async def after(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -190,7 +190,7 @@ def test_an_answer_that_is_read_slowly_stops_the_sender_and_comes_whole(run: Any
             async for piece in response.aiter_bytes():
                 read += len(piece)
                 await asyncio.sleep(0.001)
-                most = max(most, len(response.extensions["network_stream"].unread))
+                most = max(most, len(response.stream.body))  # type: ignore[union-attr]
         return read, most
 
     read, most = run(call())
@@ -275,3 +275,126 @@ def test_a_name_and_password_in_an_address_are_sent(run: Any) -> None:
         return peer.requests[0]
 
     assert b"Authorization: Basic YW5uYTpodXNo\r\n" in run(call())
+
+
+CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nO\r\n1\r\nK\r\n0\r\nTrailer: x\r\n\r\n"
+UNTIL_THE_END = b"HTTP/1.1 200 OK\r\n\r\nOK"
+NOW_CLOSED = OK.replace(b"Set-Cookie: a=b", b"Connection: close")
+
+
+@pytest.mark.parametrize(
+    ("answer", "connections"),
+    [
+        (OK, 1),
+        (CHUNKED, 1),
+        (b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\nHTTP/1.1 100 Continue\r\n\r\n" + OK, 1),
+        (NOW_CLOSED, 2),
+        (UNTIL_THE_END, 2),
+        (OK.replace(b"1.1", b"1.0"), 2),
+        (OK + OK, 2),
+        (OK + b"HTTP/1.1 5", 2),
+    ],
+    ids=["length", "chunks", "announced", "closed", "until the end", "HTTP/1.0", "twice", "more behind"],
+)
+def test_an_answer_comes_whole_and_its_connection_is_kept_if_it_can_be(
+    run: Any, answer: bytes, connections: int
+) -> None:
+    async def close(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if answer is UNTIL_THE_END:
+            writer.close()
+
+    async def calls() -> Peer:
+        async with Peer(answer, close).served() as peer, client.client(timeout=2) as http:
+            for _ in range(2):
+                assert (await get(http, peer.url)).content == b"OK"
+        return peer
+
+    assert run(calls()).connections == connections
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"no HTTP at all\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nX: " + b"x" * (3 * MAX_HEAD),
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nOK\r\n0\r\nX: " + b"x" * (3 * MAX_HEAD),
+        b"HTTP/1.1 100 Continue\r\n\r\n" * 5000,
+    ],
+    ids=["no HTTP", "two lengths", "long head", "long trailer", "announced for ever"],
+)
+def test_what_is_no_answer_breaks_the_call_off(run: Any, answer: bytes) -> None:
+    async def call() -> Any:
+        async with Peer(answer).served() as peer, client.client(timeout=2) as http:
+            with pytest.raises(Retry) as caught:
+                await get(http, peer.url)
+        return caught.value
+
+    error = run(call())
+
+    assert error.unsure
+    assert "Timeout" not in error.reason
+
+
+def test_a_call_that_is_given_up_leaves_no_connection_for_the_next(run: Any) -> None:
+    async def wait(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await asyncio.sleep(0)
+
+    async def calls() -> Peer:
+        async with Peer(HALF, wait).served() as peer, client.client() as http:
+            given_up = asyncio.create_task(get(http, peer.url))
+            while not peer.requests:
+                await asyncio.sleep(0.01)
+            given_up.cancel()
+            await asyncio.gather(given_up, return_exceptions=True)
+            peer.answer = OK
+            assert (await get(http, peer.url)).content == b"OK"
+        return peer
+
+    assert run(calls()).connections == 2
+
+
+@pytest.mark.parametrize("name", ["X-Title", "X-Title\r\nX-Other"])
+@pytest.mark.parametrize("value", ["a\r\nX-Other: b", "a\nX-Other: b", "a\rb", "a\0b"])
+def test_no_header_ends_before_its_line(name: str, value: str) -> None:
+    with pytest.raises(httpx.LocalProtocolError):
+        serialize(httpx.Request("GET", "http://peer.example/", headers={name: value}), b"")
+
+
+def test_a_call_beyond_the_last_free_connection_says_that_nothing_was_sent(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("webhook.network.transport.MAX_CONNECTIONS", 1)
+
+    async def call() -> Any:
+        async with (
+            Peer().served() as peer,
+            client.client(timeout=0.1) as http,
+            http.stream("GET", peer.url),
+        ):
+            with pytest.raises(Retry) as caught:
+                await get(http, peer.url)
+            return caught.value
+
+    error = asyncio.run(call())
+
+    assert error.reason == "Peer cannot be reached (PoolTimeout)"
+    assert not error.unsure
+
+
+def test_a_connection_is_closed_when_it_has_lain_idle_for_long(
+    run: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("webhook.network.transport.IDLE_SECONDS", 0.0)
+    hung_up = asyncio.Event()
+
+    async def wait(reader: asyncio.StreamReader, _: asyncio.StreamWriter) -> None:
+        if not await reader.read():
+            hung_up.set()
+
+    async def call() -> None:
+        async with Peer(after=wait).served() as peer, client.client() as http:
+            await get(http, peer.url)
+            await asyncio.wait_for(hung_up.wait(), 5)
+
+    run(call())

@@ -7,7 +7,7 @@ of it is set around the call with `recording`.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import AsyncIterable, Callable, Iterator, Mapping
 from contextlib import AbstractAsyncContextManager, contextmanager, nullcontext
 from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
@@ -97,12 +97,20 @@ parse_url = lru_cache(maxsize=256)(httpx.URL)
 async def read_body(label: str, response: httpx.Response, most: int) -> bytes:
     """The whole body; raises Retry where it is longer than `most`."""
     body = bytearray()
-    async for chunk in response.aiter_bytes():
+    async for chunk in decoded_body(response):
         body += chunk
         if len(body) > most:
             reason = f"{label} sent an answer over {most // 1024} KiB"
             raise Retry(reason, after=UNSURE_PAUSE, unsure=True, suspect=True)
     return bytes(body)
+
+
+def decoded_body(response: httpx.Response) -> AsyncIterable[bytes]:
+    """The body in pieces; where nothing is to be decoded as the transport has it, which costs less."""
+    plain = "content-encoding" not in response.headers
+    if plain and isinstance(response.stream, httpx.AsyncByteStream):
+        return response.stream
+    return response.aiter_bytes()
 
 
 DROPPED = frozenset({b"content-encoding", b"content-length", b"transfer-encoding"})
@@ -173,19 +181,17 @@ SECRETS = frozenset(
 )
 HIDDEN = "…"
 FORM = "application/x-www-form-urlencoded"
-POOLS = 16
 
 
 @dataclass(slots=True)
 class Recorder:
-    """Records one delivery's calls for its trace; each write of its `lane` is made inside `pace`.
+    """Records one delivery's calls for its trace; each write is made inside `pace`.
 
     `withhold` keeps writes from being sent: the first one is recorded, and raises DryRunStop.
     """
 
     withhold: bool = False
     pace: Callable[[], AbstractAsyncContextManager[None]] = nullcontext
-    lane: int = 0
     exchanges: list[dict[str, Any]] = field(default_factory=list)
 
 
@@ -238,24 +244,16 @@ class Client(httpx.AsyncClient):
 class Recording(httpx.AsyncBaseTransport):
     """A transport that paces writes and records requests and answers without their secrets.
 
-    Each lane uses one of its pools; a pool, and TLS with it, is made at the first call.
+    The transport that sends them, and TLS with it, is made at the first call.
     """
 
-    def __init__(self, make_pool: Callable[[], httpx.AsyncBaseTransport]) -> None:
-        self.make_pool = make_pool
-        self.pools: dict[int, httpx.AsyncBaseTransport] = {}
-
-    def pool_of(self, lane: int) -> httpx.AsyncBaseTransport:
-        number = lane % POOLS
-        if number not in self.pools:
-            self.pools[number] = self.make_pool()
-        return self.pools[number]
+    def __init__(self, make_transport: Callable[[], httpx.AsyncBaseTransport]) -> None:
+        self.transport = cache(make_transport)
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         kept = recorder.get()
         if kept is None:
-            return await self.pool_of(0).handle_async_request(request)
-        pool = self.pool_of(kept.lane)
+            return await self.transport().handle_async_request(request)
         exchange = {
             "method": request.method,
             "url": address_to_record(request),
@@ -266,18 +264,17 @@ class Recording(httpx.AsyncBaseTransport):
                 kept.exchanges.append({**exchange, "withheld": True})
                 raise DryRunStop(f"would send {request.method} {exchange['url']}")
             async with kept.pace():
-                return await self.exchange(pool, request, exchange, kept)
-        return await self.exchange(pool, request, exchange, kept)
+                return await self.exchange(request, exchange, kept)
+        return await self.exchange(request, exchange, kept)
 
-    @staticmethod
     async def exchange(
-        pool: httpx.AsyncBaseTransport, request: httpx.Request, exchange: dict[str, Any], kept: Recorder
+        self, request: httpx.Request, exchange: dict[str, Any], kept: Recorder
     ) -> httpx.Response:
         """Send the request, and record what came of it."""
         kept.exchanges.append(exchange)
         began = time.monotonic()
         try:
-            response = await pool.handle_async_request(request)
+            response = await self.transport().handle_async_request(request)
         except Exception as error:
             exchange["error"] = describe_error(error)
             raise
@@ -287,8 +284,8 @@ class Recording(httpx.AsyncBaseTransport):
         return response
 
     async def aclose(self) -> None:
-        for pool in self.pools.values():
-            await pool.aclose()
+        if self.transport.cache_info().currsize:
+            await self.transport().aclose()
 
 
 def address_to_record(request: httpx.Request) -> str:
@@ -328,27 +325,19 @@ def client(timeout: float = 20.0, connect: float = 5.0, ca_file: str = "") -> ht
     """The client that every tracker, lookup and server is called with: bounded in time, following no redirects."""
     context = cache(lambda: make_context(ca_file))
     timeouts = httpx.Timeout(timeout, connect=connect)
-    return Client(Recording(lambda: make_pool(context())), timeouts, ca_file)
+    return Client(Recording(lambda: make_transport(context)), timeouts, ca_file)
 
 
 def make_context(ca_file: str) -> SSLContext:
     """Certificates are always checked; those of an authority of one's own are trusted beside the usual ones."""
     context = httpx.create_ssl_context()
+    context.set_alpn_protocols(["http/1.1"])
     if ca_file:
         context.load_verify_locations(ca_file)
     return context
 
 
-def make_pool(context: SSLContext) -> httpx.AsyncHTTPTransport:
-    """A pool of connections. Its cost a call grows with them, so lanes are spread over several small ones."""
-    from webhook.network.connections import Backend, Pool  # late: a command that calls nobody needs no pool
+def make_transport(context: Callable[[], SSLContext]) -> httpx.AsyncBaseTransport:
+    from webhook.network.transport import Transport  # late: a command that calls nobody needs no connections
 
-    transport = httpx.AsyncHTTPTransport(verify=context)
-    transport._pool = Pool(  # httpx has no setting for the backend
-        ssl_context=context,
-        max_connections=16,
-        max_keepalive_connections=8,
-        keepalive_expiry=30,
-        network_backend=Backend(),
-    )
-    return transport
+    return Transport(context)

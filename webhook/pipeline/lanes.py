@@ -73,7 +73,7 @@ class LaneContext:
     delivered: int = 0
 
     def recorder(self, *, withhold: bool = False) -> Recorder:
-        return Recorder(withhold=withhold, pace=self.pace.slot, lane=self.lane.account_id)
+        return Recorder(withhold=withhold, pace=self.pace.slot)
 
 
 async def work(context: LaneContext) -> None:

@@ -116,7 +116,7 @@ def test_each_action_is_this_request(delivery: Delivery, there: Any, written: An
     assert outcome.remote_id
     assert variables(at) == [{"id": TITANS}, {"mediaId": TITANS, **written}]
     assert {request.headers["authorization"] for request in at.sent} == {"Bearer my-token"}
-    assert {str(request.url) for request in at.sent} == {"https://graphql.anilist.co/"}
+    assert {str(request.url) for request in at.sent} == {"https://graphql.anilist.co"}
     assert at.violations() == []
 
 

@@ -258,7 +258,7 @@ class RemoteBackend:
     async def ask(self, question: Callable[[Access], Awaitable[T]], *, refusing: bool = False) -> T:
         """The server's answer. `refusing`: a refusal is worded as the original worded a failed request."""
         pace = self.service.dispatcher.pace_of(self.at.account.id, self.tracker).slot
-        kept = Recorder(withhold=self.at.rules.dry_run, pace=pace, lane=self.at.account.id)
+        kept = Recorder(withhold=self.at.rules.dry_run, pace=pace)
         try:
             with recording(kept):
                 async with asyncio.timeout_at(self.ends):
