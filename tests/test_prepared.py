@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -12,8 +13,11 @@ from sqlalchemy import Connection, bindparam, insert, select, update
 from sqlalchemy.exc import IntegrityError, NoResultFound
 
 from tests.prepared import prepare
+from webhook.pipeline.intake import OLDEST_RECEIVED
+from webhook.pipeline.turns import HEADS, HEADS_UNTIL
+from webhook.queues.leases import CLAIM_DELIVERIES, FRESH_HEADS, LATE_HEADS, RELEASE
 from webhook.storage.db import Database, Unavailable
-from webhook.storage.prepared import Prepared, savepoint
+from webhook.storage.prepared import MAX_ROWS, Prepared, fixed, savepoint
 from webhook.storage.rows import fetch_all, fetch_first, fetch_one
 from webhook.storage.tables import RuntimeRow, WebhookRow, runtime, webhook
 from webhook.storage.types import Utc
@@ -159,3 +163,53 @@ def test_one_question_sees_one_state(sqlite: Database) -> None:
         return [first, BY_KEYS.scalars(connection, {"keys": ["a", "b"]})]
 
     assert sqlite.ask(ask) == [["a"], ["a"]]
+
+
+@pytest.mark.parametrize("count", [1, 2, MAX_ROWS, MAX_ROWS + 1, 3 * MAX_ROWS])
+def test_any_number_of_rows_is_inserted_as_it_is_given(database: Database, count: int) -> None:
+    keys = [f"{place:02}" for place in range(count)]
+
+    add(database, *keys)
+
+    found = database.ask(lambda connection: fetch_all(connection, BY_KEYS, RuntimeRow, {"keys": keys}))
+    assert [(row.key, row.ms) for row in found] == [(key, 2) for key in keys]
+
+
+def test_rows_are_inserted_together_or_not_at_all(database: Database) -> None:
+    add(database, "a")
+
+    with pytest.raises(IntegrityError):
+        add(database, "b", "a", "c")
+
+    assert database.ask(lambda connection: BY_KEYS.scalars(connection, {"keys": ["a", "b", "c"]})) == ["a"]
+
+
+def test_a_value_in_the_statement_is_quoted_and_bound_nowhere(database: Database) -> None:
+    add(database, "it's 100%")
+    by_key = Prepared(select(runtime.c.ms).where(runtime.c.key == fixed("it's 100%")))
+
+    found = database.ask(lambda connection: by_key.scalars(connection, {}))
+
+    assert found == [9]
+    assert database.ask(lambda connection: by_key.compile(connection, {})).places == ()
+
+
+HOT: Mapping[str, tuple[Prepared, Mapping[str, Any]]] = {
+    "the oldest received webhook": (OLDEST_RECEIVED, {}),
+    "the webhooks that wait": (HEADS, {"count": 1}),
+    "those up to one": (HEADS_UNTIL, {"count": 1, "last": 1}),
+    "fresh heads": (FRESH_HEADS, {"account": 1, "now": NOW, "cutoff": NOW, "count": 1}),
+    "late heads": (LATE_HEADS, {"account": 1, "cutoff": NOW, "count": 1}),
+    "claiming deliveries": (CLAIM_DELIVERIES, {"ids": [1]}),
+    "releasing a lane": (RELEASE, {"account": 1, "hold": None}),
+}
+
+
+@pytest.mark.parametrize("name", HOT)
+def test_a_state_that_a_partial_index_is_limited_by_is_not_bound(database: Database, name: str) -> None:
+    """Bound, it would make SQLite prepare the statement anew at each execution."""
+    statement, given = HOT[name]
+
+    compiled = database.ask(lambda connection: statement.compile(connection, given))
+
+    assert re.search(r"\bstate = '(waiting|received)'", compiled.sql)
