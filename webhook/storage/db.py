@@ -250,6 +250,9 @@ class Database:
         if self._writing is None:
             with unavailable():
                 self._writing = self.engine.connect()
+                if (own := driver(self._writing)) is not None:
+                    # Else what a savepoint may have to undo goes to a file of its own, beyond a few pages.
+                    own.execute("PRAGMA temp_store=MEMORY")
         return self._writing
 
     def _checkpoint(self) -> None:
