@@ -17,7 +17,7 @@ from webhook.pipeline.intake import OLDEST_RECEIVED
 from webhook.pipeline.turns import HEADS, HEADS_UNTIL
 from webhook.queues.leases import CLAIM_DELIVERIES, FRESH_HEADS, LATE_HEADS, RELEASE
 from webhook.storage.db import Database, Unavailable
-from webhook.storage.prepared import MAX_ROWS, Prepared, fixed, savepoint
+from webhook.storage.prepared import MAX_ROWS, Prepared, inline, savepoint
 from webhook.storage.rows import fetch_all, fetch_first, fetch_one
 from webhook.storage.tables import RuntimeRow, WebhookRow, runtime, webhook
 from webhook.storage.types import Utc
@@ -186,7 +186,7 @@ def test_rows_are_inserted_together_or_not_at_all(database: Database) -> None:
 
 def test_a_value_in_the_statement_is_quoted_and_bound_nowhere(database: Database) -> None:
     add(database, "it's 100%")
-    by_key = Prepared(select(runtime.c.ms).where(runtime.c.key == fixed("it's 100%")))
+    by_key = Prepared(select(runtime.c.ms).where(runtime.c.key == inline("it's 100%")))
 
     found = database.ask(lambda connection: by_key.scalars(connection, {}))
 

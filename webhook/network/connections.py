@@ -224,11 +224,11 @@ async def connect(host: str, port: int, seconds: float | None, secured: ssl.SSLC
     """A connection to the host within this time, over TLS where it is `secured`."""
     with connect_errors():
         async with asyncio.timeout(seconds):
-            connection = await connect_any(host, port)
+            connection = await connect_host(host, port)
             return connection if secured is None else await secure(connection, secured, host)
 
 
-async def connect_any(host: str, port: int) -> Connection:
+async def connect_host(host: str, port: int) -> Connection:
     """The connection to the first of the host's addresses that takes one; IPv6 and IPv4 are tried in turn."""
     loop = asyncio.get_running_loop()
     found = dict.fromkeys(

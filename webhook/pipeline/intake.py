@@ -21,7 +21,7 @@ from webhook.queues import leases
 from webhook.queues.inbox import Inbox, ReceivedWebhook, store_webhooks
 from webhook.queues.leases import Lane
 from webhook.storage.db import Database
-from webhook.storage.prepared import Prepared, TransactionLost, fixed, savepoint
+from webhook.storage.prepared import Prepared, TransactionLost, inline, savepoint
 from webhook.storage.tables import webhook
 
 log = structlog.get_logger()
@@ -33,7 +33,7 @@ MAX_SIZE = 64 * 1024
 """Bytes of a webhook that is parsed in a write transaction."""
 
 OLDEST_RECEIVED = Prepared(
-    select(func.min(webhook.c.id)).where(webhook.c.state == fixed(WebhookState.RECEIVED.value))
+    select(func.min(webhook.c.id)).where(webhook.c.state == inline(WebhookState.RECEIVED.value))
 )
 
 

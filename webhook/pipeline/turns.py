@@ -20,7 +20,7 @@ from webhook.people.ownership import share_ownership, try_to_change_ownership
 from webhook.pipeline.conflicts import ConflictReader, Conflicts, person_key, player_key
 from webhook.pipeline.parsed import Parsed
 from webhook.storage.locks import try_locks
-from webhook.storage.prepared import Prepared, fixed
+from webhook.storage.prepared import Prepared, inline
 from webhook.storage.rows import fetch_all
 from webhook.storage.tables import WebhookRow, token, webhook
 
@@ -57,7 +57,7 @@ class Window:
 OLDEST = (
     select(webhook.c.id, webhook.c.interpreted_at, webhook.c.token_id, token.c.person_id)
     .outerjoin(token, token.c.id == webhook.c.token_id)
-    .where(webhook.c.state == fixed(WebhookState.RECEIVED.value))
+    .where(webhook.c.state == inline(WebhookState.RECEIVED.value))
     .order_by(webhook.c.id)
     .limit(bindparam("count"))
 )

@@ -30,7 +30,7 @@ from sqlalchemy import (
 from webhook.domain import retry
 from webhook.domain.retry import LIVE
 from webhook.domain.states import DeliveryState
-from webhook.storage.prepared import Prepared, fixed
+from webhook.storage.prepared import Prepared, inline
 from webhook.storage.rows import fetch_all
 from webhook.storage.tables import AccountRow, DeliveryRow, account, attempt, delivery, webhook
 from webhook.storage.types import Utc
@@ -104,7 +104,7 @@ FREE_DELIVERIES = (
     select(delivery.c.id)
     .where(
         delivery.c.id.in_(bindparam("ids", expanding=True)),
-        delivery.c.state == fixed(DeliveryState.WAITING.value),
+        delivery.c.state == inline(DeliveryState.WAITING.value),
     )
     .with_for_update(skip_locked=True)  # an interpreter in another process may be superseding one
     .cte("free_deliveries")
@@ -191,7 +191,7 @@ def postpone_in_hand(connection: Connection, condition: ColumnElement[bool], now
 WAITING = (
     select(delivery)
     .where(
-        delivery.c.account_id == bindparam("account"), delivery.c.state == fixed(DeliveryState.WAITING.value)
+        delivery.c.account_id == bindparam("account"), delivery.c.state == inline(DeliveryState.WAITING.value)
     )
     .order_by(delivery.c.due_at, delivery.c.id)
     .limit(bindparam("count"))
@@ -231,7 +231,7 @@ def put_behind_marks(connection: Connection, rows: Sequence[DeliveryRow]) -> Non
 
 FIRST_DUE = (
     select(func.min(delivery.c.due_at))
-    .where(delivery.c.account_id == account.c.id, delivery.c.state == fixed(DeliveryState.WAITING.value))
+    .where(delivery.c.account_id == account.c.id, delivery.c.state == inline(DeliveryState.WAITING.value))
     .scalar_subquery()
 )
 RELEASE = Prepared(
@@ -269,7 +269,7 @@ def wake_lanes(connection: Connection, account_ids: Collection[int], due: dateti
 
 FIRST_WAITING = (
     select(delivery.c.account_id, func.min(delivery.c.due_at).label("due"))
-    .where(delivery.c.state == fixed(DeliveryState.WAITING.value))
+    .where(delivery.c.state == inline(DeliveryState.WAITING.value))
     .group_by(delivery.c.account_id)
     .subquery()
 )

@@ -16,7 +16,7 @@ from webhook.domain.event import Action
 from webhook.domain.outcome import SLOWED
 from webhook.domain.states import DeliveryState
 from webhook.queues.hand_marks import MAX_PER_MINUTE, WINDOW
-from webhook.storage.prepared import Prepared, fixed
+from webhook.storage.prepared import Prepared, inline
 from webhook.storage.tables import delivery, expectation
 from webhook.storage.types import Utc
 
@@ -46,7 +46,7 @@ TOLD = Prepared(
 WAITING = Prepared(
     select(func.count()).where(
         delivery.c.account_id == bindparam("account"),
-        delivery.c.state == fixed(DeliveryState.WAITING.value),
+        delivery.c.state == inline(DeliveryState.WAITING.value),
         delivery.c.due_at > bindparam("now", type_=Utc),
         delivery.c.action == bindparam("of_action"),
         delivery.c.reason == SLOWED,

@@ -134,7 +134,7 @@ def repeat_row(sql: str, count: int) -> str:
     return ", ".join([sql, *[row] * (count - 1)])
 
 
-def fixed(value: str) -> ColumnElement[str]:
+def inline(value: str) -> ColumnElement[str]:
     """A value that is written into the statement instead of bound to it, for a column that a partial index is limited by.
 
     SQLite prepares a statement anew at each execution if its plan may depend on a value that is bound.
