@@ -868,3 +868,21 @@ def test_what_waited_for_a_time_waits_no_longer_when_the_clock_is_set_back_a_day
     assert set(waiting) == {NOW + timedelta(minutes=1)}
     due = house.database.ask(lambda connection: leases.find_next_due(connection, list(AUDIENCES)))
     assert due == NOW + timedelta(minutes=5)
+
+
+# --- what is reported long afterwards
+
+
+def test_plays_that_are_reported_long_afterwards_are_as_many_as_were_sent(house: House) -> None:
+    """Each by its own time, and each once however often it is sent."""
+    part = {"action": "watched", "kind": "episode", "show": "Tidewater", "season": 1, "episode": 2}
+    times = [(NOW - timedelta(minutes=minutes)).isoformat() for minutes in (300, 270, 240)]
+    sent = [{**part, "duration": 1500, "ids": {"tvdb": 700}, "user": "me", "at": at} for at in times]
+
+    for payload in [*sent, *sent[::-1]]:
+        house.post("generic", payload)
+
+    found = house.database.ask(
+        lambda connection: list(connection.execute(select(play.c.watched_at)).scalars())
+    )
+    assert sorted(at.isoformat() for at in found) == times

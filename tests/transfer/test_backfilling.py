@@ -278,6 +278,23 @@ def test_what_it_holds_is_not_sent_though_its_date_is_off(house: House, minutes:
     assert house.times() == [EVENING + minutes * MINUTE, EVENING + DAY]
 
 
+@pytest.mark.parametrize("there", [(0,), (30,), (62,), (1, 58)])
+def test_each_viewing_that_it_holds_is_one_of_the_plays_of_that_day(
+    house: House, there: tuple[int, ...]
+) -> None:
+    times = [EVENING + minutes * MINUTE for minutes in (0, 30, 60)]
+    held = [EVENING + minutes * MINUTE for minutes in there]
+    house.bring(*(seen(part(1), at) for at in times))
+    for one in held:
+        house.hold({"episodes": [{"ids": {"tvdb": 100_001}, "watched_at": one.isoformat()}]})
+
+    done = house.backfill()
+
+    lacked = [at for at in times if min(abs(at - one) for one in held) > 2 * MINUTE]
+    assert (done["counts"]["held"], done["counts"]["sent"]) == (len(held), len(lacked))
+    assert house.times() == sorted(held + lacked)
+
+
 def test_what_it_holds_under_other_ids_is_found_by_what_they_share(house: House) -> None:
     """Theirs knows the episode by its own id, ours by its show and place."""
     held = [{"number": 1, "watched_at": EVENING.isoformat()}]

@@ -28,7 +28,10 @@ from webhook.servers import Found
 from webhook.storage.db import Database
 from webhook.storage.tables import person, webhook
 from webhook.transfer import catch_up as catching_up
+from webhook.transfer import import_job
 from webhook.transfer.catch_up import CatchUp, Report, catch_up
+from webhook.transfer.import_counts import Counts
+from webhook.transfer.import_feeds import ServerFeed
 
 MACHINE = "a" * 40
 """The server's own id, as tests.evening's webhooks have it."""
@@ -221,6 +224,95 @@ def test_a_viewing_that_is_over_before_its_webhooks_arrive_is_one(attic: Attic) 
     attic.house.delivered()
 
     assert len(attic.house.plays()) == len(attic.house.history) == 1
+
+
+# --- several viewings of one day
+
+
+def watched(attic: Attic) -> list[datetime]:
+    return sorted(row.watched_at for row in attic.house.plays())
+
+
+@pytest.mark.parametrize("heard", [None, 0, 1, 2])
+def test_an_episode_watched_three_times_in_a_row_is_three_plays(attic: Attic, heard: int | None) -> None:
+    """The server lists each of them, and a webhook told of one at most."""
+    times = [ago(minutes=minutes) for minutes in (290, 190, 90)]
+    if heard is not None:
+        at = times[heard] + MINUTE
+        attic.house.post(plex("media.scrobble", 1, lastViewedAt=int(at.timestamp())), when=at)
+    before = watched(attic)
+    for at in times:
+        attic.view(1, at)
+
+    missed, again = attic.missed(), attic.missed()
+    attic.house.delivered()
+
+    assert (missed, again) == (3 - len(before), 0)
+    rest = [at for place, at in enumerate(times) if place != heard]
+    assert watched(attic) == sorted(before + rest)
+    assert sorted(attic.house.times()) == watched(attic)
+
+
+def test_each_of_a_person_s_entries_is_another_play_in_whatever_parts_they_come(
+    attic: Attic, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(catching_up, "BATCH_SIZE", 1)
+    at = ago(hours=5)
+    attic.house.post(plex("media.scrobble", 1, lastViewedAt=int(at.timestamp())), when=at)
+    for minutes in (-200, -100, 0):
+        attic.view(1, at + minutes * MINUTE)
+
+    assert attic.missed() == 2
+    assert watched(attic) == [at - 200 * MINUTE, at - 100 * MINUTE, at]
+
+
+@pytest.mark.parametrize(
+    ("length", "minutes", "plays"),
+    [(42, 10, 1), (42, 35, 1), (42, 40, 2), (100, 85, 1), (100, 95, 2), (None, 55, 1), (None, 65, 2)],
+)
+def test_a_second_entry_counts_where_a_viewing_fits_between(
+    attic: Attic, length: int | None, minutes: int, plays: int
+) -> None:
+    """The server also lists looks at the end."""
+    known = {} if length is None else {"duration": length * 60_000}
+    metadata = {**plex("media.scrobble", 1)["Metadata"], **known}
+    at = ago(hours=5)
+    for one in (at, at + minutes * MINUTE):
+        attic.server.view(metadata, one)
+
+    attic.catch_up()
+
+    assert len(attic.house.plays()) == plays
+
+
+def test_a_look_at_the_end_that_was_heard_is_none_whenever_it_was(attic: Attic) -> None:
+    at = ago(hours=5)
+    again = at + 120 * MINUTE
+    attic.house.post(plex("media.scrobble", 1, lastViewedAt=int(at.timestamp())), when=at)
+    for event, seconds in (("media.play", 0), ("media.stop", 60)):
+        end = plex(event, 1, viewOffset=5_900_000, duration=6_000_000)
+        attic.house.post(end, when=again + timedelta(seconds=seconds))
+    for one in (at, again + MINUTE):
+        attic.view(1, one)
+
+    assert attic.missed() == 0
+    assert watched(attic) == [at]
+
+
+def test_the_server_s_history_adds_nothing_to_what_was_caught_up_with(attic: Attic) -> None:
+    at = ago(hours=5)
+    attic.house.post(plex("media.scrobble", 1, lastViewedAt=int(at.timestamp())), when=at)
+    for minutes in (-200, -100, 0):
+        attic.view(1, at + minutes * MINUTE)
+    attic.catch_up()
+
+    async def mine(event: Event) -> bool:
+        return event.user == "anna"
+
+    feed = ServerFeed(attic.house.service.servers["plex"], mine)
+    report = attic.house.run(import_job.run(attic.house.database, attic.house.me, feed))
+
+    assert report.counts == Counts(known=3)
 
 
 def test_a_removed_play_does_not_come_back(attic: Attic) -> None:

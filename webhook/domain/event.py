@@ -191,6 +191,7 @@ class Event:
     by_program: bool = False  # a mark that a program set: it is watched, which does not say that it was again
     rewatch: bool = False  # the sender reports another viewing
     recorded: bool = False  # read from a past record, not reported live
+    record: str | None = None  # its key in a log that has an entry for each viewing
     undated: bool = False  # a mark whose date its server does not keep: `at` is only when it was noticed
     home_video: bool = False
     together: int = 1  # how many changes of its kind the server reported at once

@@ -214,6 +214,16 @@ def is_same_viewing(play: Play, at: datetime, dated: Dated = Dated.EXACT) -> boo
     return play.started_at - slack <= at <= latest + slack
 
 
+def is_repeated_entry(play: Play, at: datetime, listed_at: datetime, length: timedelta | None) -> bool:
+    """True if an entry of a log is no viewing beside the one at `listed_at`, which is the play.
+
+    What was heard of the play covers it, or no viewing fits between the two: the log also has looks at the end.
+    """
+    if play.started_at <= at <= play.last_at + TWIN_WINDOW:
+        return True
+    return abs(at - listed_at) < (MIN_SILENT_PART * length if length else REWATCH_WINDOW / 4)
+
+
 def slack_of(play: Play, dated: Dated) -> timedelta:
     if Dated.DAY in (dated, play.dated):
         return DAY_SLACK

@@ -8,16 +8,16 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import Connection, bindparam, func, literal_column, select
 
-from webhook.domain.advance import VIEWING_ACTIONS, advance, close_silent, is_over, open_play
+from webhook.domain.advance import VIEWING_ACTIONS, advance, close_silent, is_over
 from webhook.domain.event import Action, Event, Kind, item_from_json
-from webhook.domain.items import is_one, keys, play_keys, same_item
-from webhook.domain.play import Change, Dated, Facts, Play, State
+from webhook.domain.items import is_one, play_keys
+from webhook.domain.play import Change, Facts, Play, State
 from webhook.domain.playback import TWIN_WINDOW
 from webhook.domain.viewing import is_same_viewing
 from webhook.history import runtimes
+from webhook.history.past_records import Applied, apply_record
 from webhook.history.play_store import (
     SELECT_KEYS_OF,
-    SELECT_OF_ITEM,
     FoundPlay,
     find_play,
     find_plays,
@@ -27,22 +27,13 @@ from webhook.history.play_store import (
     save_play,
     store_keys,
 )
-from webhook.storage.json_shapes import JsonObject
 from webhook.storage.prepared import Prepared
-from webhook.storage.rows import fetch_all, fetch_with
-from webhook.storage.tables import PlayRow, edit, play
+from webhook.storage.rows import fetch_all
+from webhook.storage.tables import PlayRow, play
 from webhook.storage.types import Utc
 
 PLAYABLE_KINDS = frozenset({Kind.MOVIE, Kind.EPISODE, Kind.TRACK})
 """The kinds that can be watched or heard as one; a season and a show are many."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Applied:
-    """The change that an event made to a person's plays, and the play it is about."""
-
-    play_id: int | None = None
-    change: Change | None = None
 
 
 def apply(
@@ -127,86 +118,6 @@ def is_dated_elsewhere(
     )
 
 
-def apply_record(
-    connection: Connection, person_id: int, event: Event, source: str, known_by: Collection[str]
-) -> Applied:
-    """Apply a past record: add the play, or only its mark if that is missing."""
-    play_id, known, settled = find_record(connection, person_id, event) or (None, None, False)
-    if settled or (known is not None and event.action is not Action.WATCHED):
-        return Applied(play_id=play_id)
-    values = (
-        replace(known, item=merge_items(known.item, event.item)) if known else open_play(None, event, source)
-    )
-    marked = replace(
-        values,
-        state=State.STOPPED,
-        watched_at=event.at,
-        manual=event.manual,
-        dated=Dated.TICKED if event.undated else values.dated,
-        duration_ms=values.duration_ms or event.duration_ms,
-    )
-    made = save_play(connection, person_id, marked, play_id)
-    store_keys(connection, person_id, made, known_by)
-    return Applied(play_id=made, change=Change(play=marked, anew=known is None, finished=True))
-
-
-def find_record(connection: Connection, person_id: int, event: Event) -> tuple[int, Play, bool] | None:
-    """The play that a past record describes, and True if the record adds nothing to it; or None.
-
-    What a person removed is still known, and what they changed also as it was.
-    """
-    known = play_keys(event.item, event.server, event.item_key, event.show_key)
-    dated = Dated.TICKED if event.undated else Dated.EXACT
-    wanted = {"person": person_id, "keys": list(known)}
-    found = [
-        (row.id, play_from_row(row), row.watched_at is not None or row.removed_at is not None)
-        for row in fetch_all(connection, SELECT_OF_ITEM, PlayRow, wanted)
-    ]
-    found += [(play_id, before, True) for play_id, before in plays_before_edits(connection, person_id)
-              if not set(known).isdisjoint(keys(before.item))]  # fmt: skip
-    same = [
-        entry for entry in found
-        if same_item(entry[1].item, event.item) and is_same_viewing(entry[1], event.at, dated)
-    ]  # fmt: skip
-    return min(same, key=lambda entry: distance(entry[1], event.at), default=None)
-
-
-def distance(known: Play, at: datetime) -> tuple[bool, timedelta, bool]:
-    """The distance of a play from a time, for finding the nearest; plays that were only ticked come last."""
-    latest = max(known.last_at, known.watched_at or known.last_at)
-    outside = max(known.started_at - at, at - latest, timedelta(0))
-    return known.dated is Dated.TICKED, outside, known.watched_at is None
-
-
-def plays_before_edits(connection: Connection, person_id: int) -> list[tuple[int, Play]]:
-    """The person's plays as they were before they were given another date or item by hand."""
-    return [
-        (row.id, before_edit(play_from_row(row), before))
-        for row, before in fetch_with(connection, SELECT_EDITED, PlayRow, JsonObject)
-        if row.person_id == person_id
-    ]
-
-
-def before_edit(current: Play, before: JsonObject) -> Play:
-    watched_at = parse_stamp(before["watched_at"])
-    started_at = parse_stamp(before["started_at"]) or current.started_at
-    return replace(
-        current, item=item_from_json(before["item"]), dated=Dated(before["dated"]), watched_at=watched_at,
-        started_at=started_at, last_at=watched_at or started_at,
-    )  # fmt: skip
-
-
-def parse_stamp(written: str | None) -> datetime | None:
-    return None if written is None else datetime.fromisoformat(written)
-
-
-# Edits are few, a person's plays are many: asked by person, SQLite would go through the plays.
-SELECT_EDITED = (
-    select(play, edit.c.before)
-    .join(edit, edit.c.play_id == play.c.id)
-    .where(edit.c.what.in_(("redated", "corrected")))
-    .order_by(edit.c.id)
-)
 PLAYING_ACTIONS = frozenset({Action.START, Action.RESUME, Action.PROGRESS, Action.WATCHED})
 """The actions that say that a player plays something now."""
 

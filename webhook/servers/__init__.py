@@ -28,10 +28,18 @@ MAX_COUNTED_CALLS = 10_000
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Found:
-    """One entry of a server's history. `key` is its key there, the same whenever it is read."""
+    """One entry of a server's history. `key` is its key there, the same whenever it is read.
+
+    `logged` says that the history has an entry for each viewing, not only the latest date of each item.
+    """
 
     event: Event
     key: str
+    logged: bool = False
+
+    def record_key(self, source: str) -> str:
+        """The entry's key among those of all servers."""
+        return f"{source}:{self.event.server}:{self.key}"[:200]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

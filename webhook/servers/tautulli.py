@@ -77,7 +77,7 @@ class Tautulli:
             remember_item(sent, key, True)
             event = read_viewing(server, row, await self.metadata(known, row), at)
             if event is not None and (since is None or at > since):
-                yield Found(event=event, key=key)
+                yield Found(event=event, key=key, logged=True)
 
     async def sittings(self, since: datetime | None) -> AsyncIterator[JsonRow]:
         params = {

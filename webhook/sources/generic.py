@@ -27,6 +27,7 @@ from webhook.domain.event import (
     Track,
     Unreadable,
 )
+from webhook.domain.items import keys
 from webhook.sources import _kodi
 from webhook.sources._generic_fields import ID_FIELDS, PLAIN_FIELDS, PLAYED_KINDS, SUFFICIENT, Field
 from webhook.sources._generic_fields import schema as schema
@@ -139,6 +140,9 @@ def _event(given: GivenFields, item: Item, received_at: datetime) -> Event:
     action, at = given["action"], given.get("at", received_at)
     if at - received_at > CLOCK_TOLERANCE:
         raise Unreadable(f"at is {at.isoformat()}. Expected is a time that is not yet to come.")
+    # A play reported long afterwards is matched with what is known of that time.
+    is_past = action is Action.WATCHED and received_at - at > CLOCK_TOLERANCE
+    manual = given.get("manual", False)
     return Event(
         action=action,
         item=item,
@@ -154,10 +158,16 @@ def _event(given: GivenFields, item: Item, received_at: datetime) -> Event:
         progress=given.get("progress"),
         completed=given.get("completed") if action is Action.STOP else None,
         rating=given.get("rating") if action is Action.RATE else None,
-        manual=given.get("manual", False),
-        # A play reported long afterwards is matched with what is known of that time.
-        recorded=action is Action.WATCHED and received_at - at > CLOCK_TOLERANCE,
+        manual=manual,
+        recorded=is_past,
+        record=_record_key(given, item, at) if is_past and not manual else None,
     )
+
+
+def _record_key(given: GivenFields, item: Item, at: datetime) -> str:
+    """The key of a play that is reported long afterwards: each has another time."""
+    said = next(iter(keys(item)), item.kind.value)
+    return f"generic:{at.isoformat()}:{given.get('server') or ''}:{said}"[:200]
 
 
 def _milliseconds(whole: int | None, seconds: float | None) -> int | None:

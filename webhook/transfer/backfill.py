@@ -43,6 +43,7 @@ from webhook.transfer.account_history import Holding, fetch_history
 from webhook.transfer.backfill_plays import (
     Place,
     Span,
+    find_other_plays,
     find_sent_plays,
     find_watched_plays,
     has_later_play,
@@ -101,7 +102,9 @@ def new_deliveries(
         current = play_from_row(row)
         if row.id in known:
             counts.told += 1
-        elif held.holds(current) or is_marked_once(connection, tracker, held, row, current):
+        elif is_held(connection, held, row, current) or is_marked_once(
+            connection, tracker, held, row, current
+        ):
             counts.held += 1
         elif stopping_filter(rules.filters, event_of(current)):
             counts.kept_back += 1
@@ -115,6 +118,10 @@ def new_deliveries(
         else:
             counts.sent += 1
             yield row, current, None
+
+
+def is_held(connection: Connection, held: Holding, row: PlayRow, current: Play) -> bool:
+    return held.holds(current, lambda: find_other_plays(connection, row, current.item))
 
 
 def is_marked_once(

@@ -9,8 +9,10 @@ from typing import Any
 from sqlalchemy import Connection, and_, bindparam, func, or_, select
 
 from webhook.domain.event import STREAMS, Item
-from webhook.domain.items import keys, sure_keys
+from webhook.domain.items import keys, same_item, sure_keys
+from webhook.domain.play import Play
 from webhook.domain.states import OPEN_STATES, DeliveryState
+from webhook.history.play_store import SELECT_OF_ITEM, is_counted, play_from_row
 from webhook.storage.prepared import Prepared
 from webhook.storage.rows import fetch_all
 from webhook.storage.tables import PlayRow, delivery, play, play_key
@@ -90,6 +92,14 @@ def has_later_play(connection: Connection, row: PlayRow, item: Item) -> bool:
     known = sure_keys(keys(item))
     wanted = {"person": row.person_id, "keys": known, "at": row.watched_at}
     return bool(known) and LATER.scalar(connection, wanted) is not None
+
+
+def find_other_plays(connection: Connection, row: PlayRow, item: Item) -> list[Play]:
+    """The person's other watched plays of the item."""
+    wanted = {"person": row.person_id, "keys": list(keys(item))}
+    rows = fetch_all(connection, SELECT_OF_ITEM, PlayRow, wanted)
+    plays = [play_from_row(other) for other in rows if other.id != row.id and is_counted(other)]
+    return [one for one in plays if same_item(one.item, item)]
 
 
 def newest(connection: Connection, person_id: int, above: int | None = None) -> int:

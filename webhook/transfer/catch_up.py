@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, time, timedelta
 
 import structlog
@@ -18,9 +18,10 @@ from typing_extensions import TypedDict
 
 from webhook import clock
 from webhook.clock import stamp
+from webhook.domain.event import Event
 from webhook.domain.outcome import Undelivered
 from webhook.domain.rules import viewers
-from webhook.history import plays
+from webhook.history import past_records
 from webhook.people import household, identities
 from webhook.queues import inbox
 from webhook.servers import Found, Server
@@ -120,11 +121,11 @@ def store_one(connection: Connection, storing: Storing) -> int:
     now = clock.now()
     mark = mark_of(connection, storing.server)
     fresh = [found for found in storing.found if found.key not in mark.seen]
-    missed = [found for found in fresh if not known_already(connection, storing.server, found)]
+    missed = missed_events(connection, storing.server, fresh)
     if missed:
         inbox.store_webhooks(
             connection,
-            [inbox.event_webhook(storing.server, found.event, now, inbox.CATCH_UP) for found in missed],
+            [inbox.event_webhook(storing.server, event, now, inbox.CATCH_UP) for event in missed],
         )
     mark.seen |= {found.key: to_ms(found.event.at) for found in fresh}
     mark.error = storing.error
@@ -136,14 +137,24 @@ def store_one(connection: Connection, storing: Storing) -> int:
     return len(missed)
 
 
-def known_already(connection: Connection, source: str, found: Found) -> bool:
-    """True if the history of every viewer has this viewing, watched or removed."""
-    claimer = identities.find_claimer(connection, source, found.event)
+def missed_events(connection: Connection, source: str, fresh: Sequence[Found]) -> list[Event]:
+    """The entries that are no play of a viewer yet, each once; also those that turn out now to be none."""
+    missed = [event for found in fresh for event in match_viewers(connection, source, found)]
+    return list({event.record or place: event for place, event in enumerate(missed)}.values())
+
+
+def match_viewers(connection: Connection, source: str, found: Found) -> list[Event]:
+    """What an entry adds to the history of its viewers: itself, or an entry before it whose play it is."""
+    event = replace(found.event, record=found.record_key(source)) if found.logged else found.event
+    claimer = identities.find_claimer(connection, source, event)
     if claimer is None:
-        return False
-    whose = viewers(found.event, claimer, household.rules(connection))
-    rows = [plays.find_record(connection, person_id, found.event) for person_id in whose]
-    return all(row is not None and row[2] for row in rows)
+        return [event]
+    whose = viewers(event, claimer, household.rules(connection))
+    if found.logged:
+        placed = [past_records.place_entry(connection, person_id, event, source) for person_id in whose]
+        return [one for one in placed if one is not None]
+    past = [past_records.find_record(connection, person_id, event) for person_id in whose]
+    return [] if all(one is not None and one.settled for one in past) else [event]
 
 
 # --- the position of each server

@@ -153,7 +153,7 @@ def viewing_of(found: Found, source: str) -> Viewing:
         open_play(None, event, source), state=State.STOPPED, watched_at=event.at, duration_ms=event.duration_ms,
         manual=event.manual, position_ms=None, position_at=None, estimated=False,
     )  # fmt: skip
-    return Viewing(play=watched, foreign_key=f"{source}:{event.server}:{found.key}"[:200])
+    return Viewing(play=watched, foreign_key=found.record_key(source))
 
 
 @dataclass(slots=True)

@@ -17,8 +17,8 @@ from webhook import clock
 from webhook.domain.event import item_from_json
 from webhook.history import edits
 from webhook.history.edits import Tellers
+from webhook.history.past_records import parse_stamp
 from webhook.history.play_store import play_from_row, save_play
-from webhook.history.plays import parse_stamp
 from webhook.queues import jobs
 from webhook.storage.db import Database
 from webhook.storage.json_fields import Count

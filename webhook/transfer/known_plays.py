@@ -7,16 +7,12 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
-import orjson
 from sqlalchemy import (
     BigInteger,
     Connection,
-    Text,
     and_,
     bindparam,
     cast,
-    delete,
-    insert,
     or_,
     select,
     union_all,
@@ -24,15 +20,12 @@ from sqlalchemy import (
 
 from webhook.domain.play import Dated, Play
 from webhook.domain.viewing import is_same_viewing
-from webhook.history import plays as history
+from webhook.history import past_records, play_records
+from webhook.history.play_records import VALUES, NewRecord, in_json
 from webhook.history.play_store import play_from_row
-from webhook.storage.db import fresh_ids
-from webhook.storage.json_shapes import JsonObject
-from webhook.storage.json_sql import json_rows
 from webhook.storage.rows import fetch_all
-from webhook.storage.tables import PlayRecordRow, PlayRow, play, play_key, play_record
+from webhook.storage.tables import PlayRow, play, play_key, play_record
 from webhook.storage.types import Utc
-from webhook.transfer.import_changes import PLAYS
 from webhook.transfer.questions import search_keys, text_sources
 from webhook.transfer.records import Viewing
 
@@ -146,7 +139,7 @@ def recall(
 def recall_versions(connection: Connection, person_id: int, unasked: set[str], memory: Memory) -> set[int]:
     """Load the earlier versions of edited plays; returns the ids of the plays whose versions were not loaded yet."""
     found: dict[int, list[Play]] = defaultdict(list)
-    for play_id, before in history.plays_before_edits(connection, person_id):
+    for play_id, before in past_records.plays_before_edits(connection, person_id):
         found[play_id].append(before)
     loaded = found.keys() - memory.versions.keys()
     for play_id in loaded:
@@ -161,18 +154,11 @@ def recall_versions(connection: Connection, person_id: int, unasked: set[str], m
 # --- which rows they are
 
 
-def short_json(told: Play) -> JsonObject:
-    """A row's play as it is stored: what is as usual is left out."""
-    found: JsonObject = PLAYS.dump_python(told, mode="json", exclude_defaults=True)
-    return found
-
-
 def recall_records(connection: Connection, memory: Memory, loaded: Iterable[int] | None = None) -> None:
     """Load the rows that the plays are, all or those of these ids; a play and its versions are each a row of their own."""
-    wanted = {"values": in_json(memory.plays if loaded is None else loaded)}
-    for row in fetch_all(connection, SELECT_RECORDS, PlayRecordRow, wanted):
-        told = PLAYS.validate_python(row.row)
-        before = None if row.before is None else PLAYS.validate_python(row.before)
+    for row in play_records.find_records(connection, memory.plays if loaded is None else loaded):
+        told = play_records.play_from_json(row.row)
+        before = None if row.before is None else play_records.play_from_json(row.before)
         record = Record(Viewing(play=told, foreign_key=row.key), before, row.id, row.job_id)
         at, name = told.watched_at or told.last_at, list_of(told)
         current = [memory.plays[row.play_id]] if row.play_id in memory.plays else []
@@ -181,41 +167,21 @@ def recall_records(connection: Connection, memory: Memory, loaded: Iterable[int]
         ]
         near = [one for one in versions if is_same_viewing(one.play, at, told.dated)] or versions
         if near:
-            min(near, key=lambda one: history.distance(one.play, at)).records[name] = record
+            min(near, key=lambda one: past_records.distance(one.play, at)).records[name] = record
 
 
-def store_records(
-    connection: Connection, person_id: int, job_id: int | None, found: Sequence[tuple[int, Record]]
-) -> None:
-    """Store the rows that plays are, each with the id of its play."""
-    if not found:
-        return
-    ids = fresh_ids(connection, play_record, len(found))
-    rows = [
-        {
-            "id": made, "person_id": person_id, "play_id": play_id, "source": record.viewing.play.source,
-            "key": record.viewing.foreign_key, "row": short_json(record.viewing.play), "job_id": job_id,
-            "before": None if record.before is None else short_json(record.before),
-        }
-        for made, (play_id, record) in zip(ids, found, strict=True)
-    ]  # fmt: skip
-    connection.execute(insert(play_record), rows)
-
-
-def forget_records(connection: Connection, ids: Collection[int]) -> None:
-    if ids:
-        connection.execute(delete(play_record).where(play_record.c.id.in_(ids)))
+def new_record(play_id: int, record: Record) -> NewRecord:
+    return NewRecord(
+        play_id=play_id,
+        key=record.viewing.foreign_key,
+        row=record.viewing.play,
+        before=record.before,
+        job_id=record.job_id,
+    )
 
 
 # --- statements
 
-
-def in_json(values: Iterable[str | int]) -> str:
-    """Many values as one parameter: a parameter for each costs more than running the statement."""
-    return orjson.dumps(list(values)).decode()
-
-
-VALUES = json_rows(bindparam("values", type_=Text)).table_valued("value").c.value
 SELECT_SHARING = select(play_key.c.key, play_key.c.play_id).where(
     play_key.c.person_id == bindparam("person"), play_key.c.key.in_(select(VALUES))
 )
@@ -231,11 +197,6 @@ SELECT_PLAYS = select(play).where(
             ),
         ),
     ),
-)
-SELECT_RECORDS = (
-    select(play_record)
-    .where(play_record.c.play_id.in_(select(cast(VALUES, BigInteger))))
-    .order_by(play_record.c.id)
 )
 SELECT_THERE = union_all(
     *(

@@ -17,7 +17,7 @@ from sqlalchemy import Connection
 from webhook.domain.items import same_item
 from webhook.domain.play import Dated, Play, State
 from webhook.domain.viewing import is_same_viewing
-from webhook.history import plays as history
+from webhook.history import past_records
 from webhook.history.play_store import merge_items
 from webhook.identity import matches
 from webhook.transfer.known_plays import (
@@ -129,7 +129,7 @@ class Matcher:
         """How far the play is from the row; a tick says of what was watched, before what was left unfinished."""
         base = self.base(known, viewing)
         unfinished = viewing.play.dated is Dated.TICKED and base.watched_at is None
-        nearness = history.distance(base, time_of(viewing.play))
+        nearness = past_records.distance(base, time_of(viewing.play))
         return unfinished, *nearness, base.started_at, known.id is None, known.id or 0
 
     def add(self, viewing: Viewing, known_by: tuple[str, ...]) -> None:
@@ -302,4 +302,4 @@ def rank(base: Play, viewing: Viewing) -> Any:
     at = time_of(viewing.play)
     apart = abs(at - (base.watched_at or base.last_at))
     ticked = viewing.play.dated is Dated.TICKED
-    return ticked, *history.distance(base, at), apart, at, viewing.foreign_key or ""
+    return ticked, *past_records.distance(base, at), apart, at, viewing.foreign_key or ""

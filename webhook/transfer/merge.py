@@ -17,6 +17,7 @@ from sqlalchemy import Connection
 from webhook.domain.event import item_to_json
 from webhook.domain.items import keys
 from webhook.history import library
+from webhook.history.play_records import NewRecord, forget_records, store_records
 from webhook.history.play_store import PLAY_FIELDS, save_play, store_keys
 from webhook.history.watchlist import Watchlist, add_record, is_new
 from webhook.storage.db import driver, fresh_ids
@@ -24,7 +25,7 @@ from webhook.storage.tables import play, play_key
 from webhook.storage.types import Utc, to_ms
 from webhook.transfer.import_changes import current, entry_before, store_changes, store_marks
 from webhook.transfer.import_counts import Counts
-from webhook.transfer.known_plays import EVER, Memory, Record, forget_records, span_of, store_records
+from webhook.transfer.known_plays import EVER, Memory, new_record, span_of
 from webhook.transfer.matching import Part, match_viewings
 from webhook.transfer.questions import ask_about, is_open, question, search_keys
 from webhook.transfer.records import FOLLOWING, Kept, Relation, Viewing
@@ -48,7 +49,7 @@ def merge_entries(
     if job_id is not None:
         store_marks(connection, job_id, part.before, part.marks)
     forget_records(connection, part.left)
-    store_records(connection, person_id, job_id, records_of(part))
+    store_records(connection, person_id, records_of(part))
     nameless = ask_about(connection, (viewing.play.item for viewing, _ in part.new), now, languages_of(part))
     wanted = Watchlist(connection, person_id, {}, now)
     kept = [
@@ -73,10 +74,12 @@ def rehearse(
     return Counts(len(part.new), part.known, part.completed, kept, 0, nameless)
 
 
-def records_of(part: Part) -> list[tuple[int, Record]]:
-    """The rows that plays of other sources turned out to be, with the ids of those plays."""
+def records_of(part: Part) -> list[NewRecord]:
+    """The rows that plays of other sources turned out to be."""
     return [
-        (known.id, known.records[name]) for (_, name), known in part.taken.items() if known.id is not None
+        new_record(known.id, known.records[name])
+        for (_, name), known in part.taken.items()
+        if known.id is not None
     ]
 
 

@@ -11,11 +11,12 @@ from webhook.domain.event import Item, item_from_json, item_to_json
 from webhook.domain.items import keys
 from webhook.domain.play import State
 from webhook.history.edits import store_edit
+from webhook.history.past_records import distance
+from webhook.history.play_records import store_records
 from webhook.history.play_store import SELECT_OF_ITEM, is_counted, play_from_row, store_keys
-from webhook.history.plays import distance
 from webhook.storage.rows import fetch_all
 from webhook.storage.tables import PlayRow, play, play_key
-from webhook.transfer.known_plays import Known, Memory, Record, list_of, recall_records, store_records
+from webhook.transfer.known_plays import Known, Memory, Record, list_of, new_record, recall_records
 from webhook.transfer.matching import is_it, is_listed_with, rank, time_of
 from webhook.transfer.questions import is_open, text_sources
 from webhook.transfer.records import Viewing
@@ -86,7 +87,7 @@ def drop_duplicate(connection: Connection, play_id: int, person_id: int, item: I
     values = {"removed_at": now, "state": State.STOPPED.value}
     connection.execute(update(play).where(play.c.id == play_id).values(values))
     if not is_listed_with(same, told):
-        store_records(connection, person_id, mine.job_id, [(same.id, Record(told))])
+        store_records(connection, person_id, [new_record(same.id, Record(told, job_id=mine.job_id))])
 
 
 def find_duplicate(connection: Connection, told: Viewing, others: Sequence[Known]) -> Known | None:

@@ -276,7 +276,7 @@ def read_play(names: ServerNames, entry: JsonRow, metadata: JsonRow) -> Found | 
         recorded=True,
         home_video=_plexlike.is_home_video(cast(_plexlike.PlexMetadata, row)),
     )
-    return Found(event=event, key=entry_key(entry))
+    return Found(event=event, key=entry_key(entry), logged=True)
 
 
 def entry_key(entry: JsonRow) -> str:
