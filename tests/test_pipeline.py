@@ -52,7 +52,7 @@ def watchmark(
 ) -> Iterator[Process]:
     """A service that tells both fakes, for one person."""
     (trakt, trakt_url), (tvtime, tvtime_url) = at_trakt, at_tvtime
-    process = Installed(
+    process = Process(
         tmp_path, **at(trakt_url, TVTIME_URL=tvtime_url, TVTIME_WRITES_PER_SECOND="0")
     ).prepare()
     process.connect("trakt", trakt.sign_in("anna"))
@@ -144,7 +144,7 @@ SERIES = (
 def test_a_show_that_plex_names_by_its_own_id_is_the_one_that_was_imported(tmp_path: Path) -> None:
     with Server(Tmdb(everything())) as tmdb:
         token = tmdb.fake.switches.token
-        process = Installed(tmp_path, TMDB_TOKEN=token, TMDB_API_URL=f"{tmdb.url}/3").prepare()
+        process = Process(tmp_path, TMDB_TOKEN=token, TMDB_API_URL=f"{tmdb.url}/3").prepare()
         with started(process) as watchmark:
             watchmark.api_post("/imports/tvtime", content=SERIES.encode())
             part: dict[str, Any] = {
@@ -179,7 +179,7 @@ def test_a_sign_in_that_is_gone_parks_the_account_and_connecting_again_goes_on(
     at_trakt: tuple[Trakt, str], tmp_path: Path
 ) -> None:
     trakt, url = at_trakt
-    process = Installed(tmp_path, **at(url)).prepare().connect("trakt", trakt.sign_in("anna"))
+    process = Process(tmp_path, **at(url)).prepare().connect("trakt", trakt.sign_in("anna"))
     trakt.sessions.clear()
     with started(process):
         process.post("plex", plex("media.scrobble", 5))
@@ -200,7 +200,7 @@ def state_of(process: Process, tracker: str) -> str:
 
 
 def test_a_second_process_on_the_same_data_is_refused(watchmark: Process) -> None:
-    second = Installed(watchmark.folder)
+    second = Process(watchmark.folder)
 
     with pytest.raises(AssertionError, match="another Watchmark"):
         second.start()
@@ -217,7 +217,7 @@ def test_a_mark_taken_back_removes_exactly_what_was_created(
 ) -> None:
     trakt, url = at_trakt
     trakt.catalogue.add("movie", title="Quiet Harbour", year=2001, ids={"imdb": "tt9000009"})
-    process = Installed(tmp_path, **at(url)).prepare().connect("trakt", trakt.sign_in("anna"))
+    process = Process(tmp_path, **at(url)).prepare().connect("trakt", trakt.sign_in("anna"))
     process.run("accounts", "tell", "trakt", "--on", "unwatched")
     toggled = {
         "NotificationType": "UserDataSaved", "SaveReason": "TogglePlayed", "ItemType": "Movie",

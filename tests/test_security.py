@@ -153,7 +153,7 @@ def test_a_secret_in_an_address_or_a_header_is_cut_out_of_every_line(style: str)
 
 def test_the_stored_sign_ins_cannot_be_read_without_the_key(tmp_path: Path) -> None:
     with Server(Trakt()) as trakt:
-        process = Installed(tmp_path, **APP, TRAKT_API_URL=trakt.url, TRAKT_AUTH_URL=trakt.url).prepare()
+        process = Process(tmp_path, **APP, TRAKT_API_URL=trakt.url, TRAKT_AUTH_URL=trakt.url).prepare()
         process.connect("trakt", sign_in_tokens(trakt.fake))
         process.http.close()
 
@@ -168,7 +168,7 @@ def test_the_stored_sign_ins_cannot_be_read_without_the_key(tmp_path: Path) -> N
 
 def test_one_play_can_be_followed_through_the_log(tmp_path: Path) -> None:
     with Server(Trakt()) as trakt:
-        process = Installed(
+        process = Process(
             tmp_path, **APP, TRAKT_API_URL=trakt.url, TRAKT_AUTH_URL=trakt.url, TRAKT_WRITES_PER_SECOND="0",
             LOG_LEVEL="info", LOG_FORMAT="json",
         ).prepare()  # fmt: skip
@@ -198,7 +198,7 @@ def test_a_redirect_to_another_server_is_not_followed(tmp_path: Path) -> None:
     with Server(Trakt()) as elsewhere, Server(Trakt()) as trakt:
         moved = {"Location": f"{elsewhere.url}/scrobble/stop"}
         trakt.fake.faults.add("POST /scrobble", status=302, headers=moved, body="", times=-1)
-        process = Installed(
+        process = Process(
             tmp_path, **APP, TRAKT_API_URL=trakt.url, TRAKT_AUTH_URL=trakt.url, TRAKT_WRITES_PER_SECOND="0"
         ).prepare()
         process.connect("trakt", trakt.fake.sign_in("anna"))
@@ -217,7 +217,7 @@ def tried(process: Process, number: int) -> bool:
 
 def test_an_address_in_a_payload_is_never_called(tmp_path: Path) -> None:
     with Server(Trakt()) as elsewhere:
-        process = Installed(tmp_path).prepare()
+        process = Process(tmp_path).prepare()
         with started(process):
             here = {"thumb": f"{elsewhere.url}/thumb", "art": f"{elsewhere.url}/art", "key": elsewhere.url}
             number = process.post("plex", film("media.scrobble", **here)).json()["webhook"]
@@ -247,7 +247,7 @@ def test_every_threat_of_the_list_has_a_test() -> None:
 
 
 def test_the_digest_of_a_token_is_what_is_compared(tmp_path: Path) -> None:
-    process = Installed(tmp_path).prepare()
+    process = Process(tmp_path).prepare()
     process.http.close()
     service = open_service(process.settings)
     rows = service.database.ask(lambda connection: tokens.valid_tokens(connection, "api", clock.now()))

@@ -46,7 +46,8 @@ def render(content: bytes, *, square: bool = False) -> Rendered | None:
 
 
 def render_picture(content: bytes, square: bool) -> Rendered | None:
-    from PIL import Image, ImageOps
+    # Were one of the three not there, Pillow would load its decoders of every other format.
+    from PIL import Image, ImageOps, JpegImagePlugin, PngImagePlugin, WebPImagePlugin  # noqa: F401
 
     Image.MAX_IMAGE_PIXELS = None  # it would only warn; the bound below is held before anything is decoded
     with Image.open(io.BytesIO(content), formats=FORMATS) as opened:
