@@ -7,8 +7,8 @@ step each), and can `check` the key.
 
 from __future__ import annotations
 
-import importlib
-import pkgutil
+from collections.abc import Mapping
+from functools import cache
 from types import ModuleType
 
 from webhook.lookups._catalogue import Candidate as Candidate
@@ -26,10 +26,10 @@ from webhook.lookups._matching import normalize_title as normalize_title
 from webhook.lookups._matching import rank as rank
 from webhook.lookups._matching import split_title_suffix as split_title_suffix
 from webhook.lookups._matching import wanted_title as wanted_title
+from webhook.system.modules import load_modules
 
 
-def modules() -> dict[str, ModuleType]:
+@cache
+def modules() -> Mapping[str, ModuleType]:
     """Every lookup module by its name, the cheapest first."""
-    names = (entry.name for entry in pkgutil.iter_modules(__path__))
-    found = {name: importlib.import_module(f"{__name__}.{name}") for name in names if name[0] != "_"}
-    return dict(sorted(found.items(), key=lambda entry: entry[1].COST))
+    return dict(sorted(load_modules(__name__).items(), key=lambda entry: entry[1].COST))

@@ -6,19 +6,19 @@ A server module has `LABEL`, `PURPOSE` (its purpose), `SETUP` (a step each), `Se
 
 from __future__ import annotations
 
-import importlib
-import pkgutil
 import time
 from collections import deque
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cache
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, Protocol, TypeGuard, runtime_checkable
 
 from webhook.domain.event import Event, Item
 from webhook.settings import Environ, read_settings
 from webhook.sources._listened import Statement
+from webhook.system.modules import load_modules
 
 if TYPE_CHECKING:
     import httpx
@@ -192,10 +192,10 @@ class Server(Protocol):
         ...
 
 
-def modules() -> dict[str, ModuleType]:
+@cache
+def modules() -> Mapping[str, ModuleType]:
     """Every server module by its name: the files of this folder without a leading underscore."""
-    names = (entry.name for entry in pkgutil.iter_modules(__path__))
-    return {name: importlib.import_module(f"{__name__}.{name}") for name in names if name[0] != "_"}
+    return load_modules(__name__)
 
 
 def is_set_up(name: str, environ: Environ) -> bool:

@@ -6,8 +6,6 @@ pastes into the sender.
 
 from __future__ import annotations
 
-import importlib
-import pkgutil
 from collections.abc import Mapping
 from datetime import datetime
 from functools import cache
@@ -15,6 +13,7 @@ from typing import Any, Protocol, cast
 from urllib.parse import quote
 
 from webhook.domain.event import Event, Ignored
+from webhook.system.modules import load_modules
 
 Payload = Mapping[str, Any]
 
@@ -35,10 +34,7 @@ class Source(Protocol):
 @cache
 def modules() -> Mapping[str, Source]:
     """Every source module by its name: the files of this folder without a leading underscore."""
-    names = (entry.name for entry in pkgutil.iter_modules(__path__))
-    return {
-        name: cast(Source, importlib.import_module(f"{__name__}.{name}")) for name in names if name[0] != "_"
-    }
+    return {name: cast(Source, module) for name, module in load_modules(__name__).items()}
 
 
 def read_webhook(source_name: str, payload: Payload, received_at: datetime) -> list[Event] | Ignored:

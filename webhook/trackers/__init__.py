@@ -7,11 +7,10 @@ returns, which fulfils `Tracker`; `_base.BaseTracker`, `_scrobbler.Scrobbler` an
 
 from __future__ import annotations
 
-import importlib
-import pkgutil
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta, tzinfo
+from functools import cache
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
@@ -22,6 +21,7 @@ from webhook.domain.event import Action, Item, Kind
 from webhook.domain.outcome import Done, Undelivered
 from webhook.domain.play import Dated
 from webhook.settings import Environ, read_settings
+from webhook.system.modules import load_modules
 
 if TYPE_CHECKING:
     import httpx
@@ -234,10 +234,10 @@ def label(name: str) -> str:
     return str(module.LABEL) if module else name
 
 
-def modules() -> dict[str, ModuleType]:
+@cache
+def modules() -> Mapping[str, ModuleType]:
     """Every tracker module by its name: the files of this folder without a leading underscore."""
-    names = (entry.name for entry in pkgutil.iter_modules(__path__))
-    return {name: importlib.import_module(f"{__name__}.{name}") for name in names if name[0] != "_"}
+    return load_modules(__name__)
 
 
 def build(environ: Environ, http: httpx.AsyncClient) -> dict[str, Tracker]:

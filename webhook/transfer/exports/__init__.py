@@ -9,14 +9,15 @@ own time zone, for formats that know days only. The same plays make the same byt
 
 from __future__ import annotations
 
-import importlib
-import pkgutil
+from collections.abc import Mapping
+from functools import cache
 from types import ModuleType
 
+from webhook.system.modules import load_modules
 from webhook.transfer.exports._values import Exported as Exported
 
 
-def modules() -> dict[str, ModuleType]:
+@cache
+def modules() -> Mapping[str, ModuleType]:
     """Every export module by its name: the files of this folder without a leading underscore."""
-    names = (entry.name for entry in pkgutil.iter_modules(__path__))
-    return {name: importlib.import_module(f"{__name__}.{name}") for name in names if name[0] != "_"}
+    return load_modules(__name__)

@@ -7,12 +7,14 @@ something open, such as the order of day and month, has `questions(bundle)`; the
 
 from __future__ import annotations
 
-import importlib
-import pkgutil
+from collections.abc import Mapping
+from functools import cache
 from types import ModuleType
 
+from webhook.system.modules import load_modules
 
-def modules() -> dict[str, ModuleType]:
+
+@cache
+def modules() -> Mapping[str, ModuleType]:
     """Every import module by its kind: the files of this folder without a leading underscore."""
-    names = (entry.name for entry in pkgutil.iter_modules(__path__))
-    return {name: importlib.import_module(f"{__name__}.{name}") for name in names if name[0] != "_"}
+    return load_modules(__name__)

@@ -105,7 +105,7 @@ class Start(Setup, Once):
         self, connection: Connection, visitor: Visitor, progress: Progress, found: Sequence[FoundServer]
     ) -> Mapping[str, object] | None:
         """The chosen media server, where it can be asked as well and the visitor is the owner."""
-        if progress.server not in servers.modules() or not visitor.is_admin:
+        if progress.server is None or progress.server not in servers.modules() or not visitor.is_admin:
             return None
         typed = connections.fill_address(progress.server, found)
         return self.read_service(connection, visitor, progress.server, typed)
