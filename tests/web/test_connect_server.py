@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from datetime import timedelta
 
 import pytest
+from typer.testing import CliRunner
 
 from tests.connecting import open_attic
 from tests.fakes._server import Server
@@ -15,13 +16,16 @@ from tests.fakes.jellyfin import Jellyfin
 from tests.running import eventually
 from tests.web.conftest import Household, Open, form_token
 from tests.web.test_connections import post, read
-from webhook import clock
+from webhook import cli, clock
 from webhook.accounts import server_sign_in
+from webhook.accounts.settings_store import load_settings
 from webhook.clock import stamp
 from webhook.network.discovery import FoundServer
 from webhook.queues.listening import LeaseRequest, LineState, LineStatus, remember, renew_lines
 from webhook.servers import _finding
 from webhook.servers.plex.members import PEOPLE
+
+ADMINISTRATOR, SOMEBODY = "bb" * 16, "aa" * 16
 
 
 @pytest.fixture
@@ -175,13 +179,13 @@ def quick_home(home: Household, monkeypatch: pytest.MonkeyPatch) -> Household:
 
 
 @pytest.mark.parametrize(
-    ("user_id", "says"), [("bb" * 16, "2 people use it"), ("aa" * 16, "no administrator")]
+    ("user_id", "says"), [(ADMINISTRATOR, "2 people use it"), (SOMEBODY, "no administrator")]
 )
 def test_a_jellyfin_is_signed_in_to_by_its_quick_connect(
     quick_home: Household, user_id: str, says: str
 ) -> None:
     browser, server = quick_home.browser(), Jellyfin()
-    server.add_person("nora", "bb" * 16, admin=True)
+    server.add_person("nora", ADMINISTRATOR, admin=True)
     server.add_person()
     with Server(server) as running:
         post(
@@ -193,7 +197,7 @@ def test_a_jellyfin_is_signed_in_to_by_its_quick_connect(
 
         eventually(lambda: says in read(browser, "/connections/jellyfin"), "it is settled")
         connected = quick_home.api().get("/api/v1/connections/jellyfin").json()["settings"]
-    assert any(one["set"] for one in connected) is (user_id == "bb" * 16)
+    assert any(one["set"] for one in connected) is (user_id == ADMINISTRATOR)
 
 
 def test_a_quick_connect_that_is_off_or_has_expired_is_said(quick_home: Household) -> None:
@@ -213,6 +217,43 @@ def test_a_quick_connect_that_is_off_or_has_expired_is_said(quick_home: Househol
     assert (off.status_code, nowhere.status_code) == (422, 422)
     assert "offers no Quick Connect" in off.text
     assert "Say where the server is" in nowhere.text
+
+
+@pytest.mark.parametrize(
+    ("user_id", "code", "said"),
+    [
+        (ADMINISTRATOR, 0, "Connected to Cellar, Jellyfin 10.11.5. 2 people use it"),
+        (SOMEBODY, 1, "this user is no administrator of Jellyfin"),
+        (None, 1, "offers no Quick Connect"),
+    ],
+    ids=["administrator", "somebody", "turned off"],
+)
+def test_the_command_signs_in_by_quick_connect(
+    quick_home: Household, monkeypatch: pytest.MonkeyPatch, user_id: str | None, code: int, said: str
+) -> None:
+    monkeypatch.setenv("DATA_DIR", str(quick_home.service.settings.data_dir))
+    server = Jellyfin()
+    server.add_person("nora", ADMINISTRATOR, admin=True)
+    server.add_person()
+    server.quick_connect = user_id is not None
+    server.enter_code("700100", user_id or "")  # by somebody who is quick: the command gets this code
+    with Server(server) as running:
+        ended = CliRunner().invoke(cli.app, ["connect", "jellyfin", "--address", running.url, "--code"])
+
+    assert (ended.exit_code, said in ended.output) == (code, True), ended.output
+    assert ("enter 700100" in ended.output) is (user_id is not None)
+    kept = quick_home.do(lambda connection: load_settings(connection, quick_home.service.seal))
+    assert set(kept) == ({"JELLYFIN_URL", "JELLYFIN_API_KEY"} if code == 0 else set())
+
+
+def test_the_command_signs_in_by_a_code_where_there_is_one_alone(
+    home: Household, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DATA_DIR", str(home.service.settings.data_dir))
+
+    ended = CliRunner().invoke(cli.app, ["connect", "emby", "--address", "http://127.0.0.1:9", "--code"])
+
+    assert (ended.exit_code, "Emby is not signed in to by a code." in ended.output) == (1, True)
 
 
 def test_a_script_of_somebody_else_connects_no_server(home: Household) -> None:
