@@ -7,7 +7,7 @@ import json
 import os
 import threading
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -25,7 +25,7 @@ from webhook import app, cli, settings
 from webhook.cli.backup import Rotation, parse_interval
 from webhook.maintenance import backup, backup_folder, updates
 from webhook.maintenance.backup import BackupError
-from webhook.maintenance.backup_schedule import RETRY_DELAY, BackupSchedule
+from webhook.maintenance.backup_schedule import RETRY_DELAY, BackupSchedule, find_failure
 from webhook.settings import Settings
 from webhook.storage import migrate
 from webhook.storage.db import Database
@@ -44,6 +44,13 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("DATA_DIR", str(folder))
     monkeypatch.chdir(tmp_path)
     return folder
+
+
+@pytest.fixture
+def database(home: Path) -> Iterator[Database]:
+    opened = Database(f"sqlite:///{home}/watchmark.db", checkpoint=False)
+    yield opened
+    opened.close()
 
 
 def read(home: Path, **more: str) -> Settings:
@@ -133,9 +140,9 @@ def test_a_backup_is_due_a_day_after_the_newest(
 
 
 def test_a_running_service_makes_a_backup_when_one_is_due_and_no_second(
-    home: Path, monkeypatch: pytest.MonkeyPatch
+    home: Path, monkeypatch: pytest.MonkeyPatch, database: Database
 ) -> None:
-    schedule = BackupSchedule(read(home))
+    schedule = BackupSchedule(read(home), database)
     pauses: list[float] = []
 
     async def sleep(stop: asyncio.Event, seconds: float) -> bool:
@@ -150,11 +157,27 @@ def test_a_running_service_makes_a_backup_when_one_is_due_and_no_second(
     assert pauses == [600, 86_400, 86_400]
 
 
-def test_a_scheduled_backup_leaves_room_for_webhooks(home: Path) -> None:
-    schedule = BackupSchedule(read(home, DISK_RESERVE_BYTES=str(1 << 60)))
+def test_a_scheduled_backup_leaves_room_for_webhooks(home: Path, database: Database) -> None:
+    schedule = BackupSchedule(read(home, DISK_RESERVE_BYTES=str(1 << 60)), database)
 
-    assert schedule.back_up() == RETRY_DELAY
+    assert asyncio.run(schedule.make_one()) == RETRY_DELAY
     assert not (home / "backups").exists()
+
+
+def test_why_backups_fail_is_remembered_since_the_first_until_one_is_made(
+    home: Path, database: Database
+) -> None:
+    full = BackupSchedule(read(home, DISK_RESERVE_BYTES=str(1 << 60)), database)
+    for hour in range(2):
+        with time_machine.travel(NOON + timedelta(hours=hour), tick=False):
+            asyncio.run(full.make_one())
+    failure = database.ask(find_failure)
+
+    assert asyncio.run(BackupSchedule(read(home), database).make_one()) == 86_400
+
+    assert failure is not None
+    assert (failure.since, "Free some space, or lower BACKUP_KEEP." in failure.why) == (NOON, True)
+    assert database.ask(find_failure) is None
 
 
 def test_a_service_runs_its_schedule_unless_it_is_switched_off(home: Path) -> None:

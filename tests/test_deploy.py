@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import configparser
+import ipaddress
 import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 from xml.etree import ElementTree
 
 import pytest
 import yaml  # type: ignore[import-untyped]
+from typer.testing import CliRunner
 
+from webhook import cli
 from webhook.settings import Settings, variable
 
 pytestmark = pytest.mark.unit
@@ -52,12 +56,20 @@ def compose_service() -> dict[str, Any]:
     return service
 
 
+def scaled() -> dict[str, Any]:
+    """The file for PostgreSQL with several processes, its shared parts merged in."""
+    (found,) = documents("deploy/compose.postgresql.yaml")
+    return found
+
+
 def unraid() -> ElementTree.Element:
     return ElementTree.parse(ROOT / "deploy" / "unraid.xml").getroot()  # noqa: S314 - a file of this repository
 
 
 def named_settings() -> Iterator[tuple[str, str]]:
     yield from (("compose.yaml", name) for name in compose_service()["environment"])
+    for name in ("receiver", "worker"):
+        yield from (("compose.postgresql.yaml", one) for one in scaled()["services"][name]["environment"])
     yield from (("kubernetes.yaml", one["name"]) for one in container()["env"])
     (environment,) = unit()["Environment"]
     yield from (("watchmark.service", one.split("=")[0]) for one in environment.split())
@@ -80,6 +92,54 @@ def test_the_compose_file_pulls_what_image_says_and_is_bounded() -> None:
     assert service["logging"]["options"].keys() == {"max-size", "max-file"}
     assert service["mem_limit"]
     assert service["stop_grace_period"] == f"{GRACE}s"
+
+
+def test_the_compose_file_for_postgresql_bounds_each_process_and_gives_all_the_same_key() -> None:
+    services = scaled()["services"]
+    receiver, worker = services["receiver"], services["worker"]
+
+    for one in (receiver, worker):
+        assert one["image"] == compose_service()["image"]
+        assert (one["user"], one["read_only"], one["cap_drop"]) == (f"{UID}:{UID}", True, ["ALL"])
+        assert one["stop_grace_period"] == f"{GRACE}s"
+        assert f"{one['environment']['DATA_DIR']}:uid={UID},gid={UID},mode=0700" in one["tmpfs"]
+        assert one["depends_on"]["postgres"] == {"condition": "service_healthy"}
+    assert worker["environment"].items() <= receiver["environment"].items()
+    assert receiver["environment"]["WORKER"] == "false"
+    assert all(CliRunner().invoke(cli.app, [one, "--help"]).exit_code == 0 for one in ("serve", "work"))
+    assert (receiver["command"], worker["command"]) == ("serve", "work")
+    assert all(one["logging"]["options"].keys() == {"max-size", "max-file"} for one in services.values())
+
+
+def test_the_parts_of_the_compose_file_for_postgresql_fit_together() -> None:
+    file = scaled()
+    services, (network,) = file["services"], file["networks"]
+    address = services["worker"]["environment"]["DATABASE_URL"]
+    database = urlsplit(re.sub(r"\$\{.*?\}", "secret", address))
+    given = services["postgres"]["environment"]
+    mounted = {one.split(":")[0] for part in services.values() for one in part.get("volumes", ())}
+    subnet = ipaddress.ip_network(file["networks"][network]["ipam"]["config"][0]["subnet"])
+    proxy = services["proxy"]["networks"][network]["ipv4_address"]
+
+    assert mounted == file["volumes"].keys()
+    assert all(network in one["networks"] for one in services.values())
+    assert (database.scheme, database.hostname, database.path) == ("postgresql", "postgres", "/watchmark")
+    assert database.username == given["POSTGRES_USER"]
+    assert f":{given['POSTGRES_PASSWORD']}@" in address
+    assert proxy == services["receiver"]["environment"]["TRUSTED_PROXIES"]
+    assert ipaddress.ip_address(proxy) in subnet
+    assert services["proxy"]["command"].endswith(f" --to receiver:{PORT}")
+
+
+def test_what_the_compose_file_for_postgresql_cannot_do_without_is_said_in_its_head() -> None:
+    text = (ROOT / "deploy" / "compose.postgresql.yaml").read_text()
+    said = set(re.findall(r"^#   ([A-Z_]+)=", text, re.MULTILINE))
+    wanted = set(re.findall(r"\$\{([A-Z_]+):\?", text))
+
+    assert wanted <= said
+    assert said <= {*re.findall(r"\$\{([A-Z_]+)", text)}
+    documented = re.findall(r"^([A-Z_]+)=", (ROOT / "docs" / "scale.md").read_text(), re.MULTILINE)
+    assert said <= {*documented}
 
 
 def test_the_image_runs_as_the_user_that_the_examples_name() -> None:

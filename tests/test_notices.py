@@ -29,6 +29,7 @@ from webhook.domain.outcome import Park
 from webhook.history import watchlist_reads
 from webhook.history.watchlist import Watchlist
 from webhook.maintenance import notifications
+from webhook.maintenance.backup_schedule import store_outcome
 from webhook.maintenance.notifications import Notice, Notifier, Watcher
 from webhook.people import people
 from webhook.queries.senders import SilentServerJson, find_repeats, find_silent_servers, find_wrong_clocks
@@ -97,6 +98,30 @@ class House:
 @pytest.fixture
 def house(database: Database) -> House:
     return House(database)
+
+
+# --- backups
+
+
+def test_backups_that_fail_are_announced_once_with_the_reason_and_once_when_they_are_made_again(
+    house: House,
+) -> None:
+    def settle(why: str | None) -> None:
+        house.database.do(lambda connection: store_outcome(connection, why, house.now))
+
+    settle("1 MB is free, and 30 MB are needed. Free some space.")
+    first = house.look()
+    (notice,) = house.kept.notices
+    settle("1 MB is free, and 31 MB are needed. Free some space.")
+    again = house.look()
+    settle(None)
+
+    assert (first, again) == (["The scheduled backup failed"], [])
+    assert notice.body == (
+        "1 MB is free, and 30 MB are needed. Free some space. It is tried again every hour. Earlier backups are kept."
+    )
+    assert house.look() == ["Backups are made again"]
+    assert house.look() == []
 
 
 # --- accounts

@@ -258,7 +258,7 @@ async def run_service(service: Service) -> AsyncIterator[Service]:
     if service.database.sqlite:
         service.tasks.append(begin_chore("integrity", service.integrity.run, service.stop))
         if service.settings.backup_hours:
-            schedule = BackupSchedule(service.settings)
+            schedule = BackupSchedule(service.settings, service.database)
             service.tasks.append(begin_chore("backups", schedule.run, service.stop))
     service.tasks.append(begin_chore("pictures", service.pictures.run, service.stop))
     if service.reopen is not None:

@@ -16,7 +16,11 @@ import pytest
 
 from tests.prepared import open_service
 from tests.web.conftest import Household, Open, form_token, serving
+from webhook import clock
 from webhook.accounts import settings_store
+from webhook.clock import stamp
+from webhook.maintenance import backup_folder
+from webhook.maintenance.backup_schedule import store_outcome
 from webhook.web.connections import settings_actions
 from webhook.web.http import language
 from webhook.web.http.errors import Problem
@@ -231,6 +235,30 @@ def test_the_page_warns_of_what_a_backup_holds(home: Household) -> None:
     assert "Keep it as safe as a password" in page
     assert str(home.service.settings.data_dir / "secret.key") in page
     assert str(home.service.settings.data_dir.absolute()) in page
+
+
+def test_the_page_says_where_backups_are_made_when_the_last_was_and_why_they_fail(home: Household) -> None:
+    browser, held = home.browser(), home.service.settings
+    before = browser.get("/settings").text
+    made = backup_folder.add_backup(held, held.backup_folder, keep=1)
+    home.do(lambda connection: store_outcome(connection, "No room.", clock.now()))
+    after = browser.get("/settings").text
+
+    assert f"every 24 hours, into <code>{held.backup_folder.absolute()}</code>" in before
+    assert "None has been made yet" in before
+    assert f'The last was made <time datetime="{stamp(backup_folder.time_of(made))}"' in after
+    assert "Automatic backups have failed since" in after
+    assert "No room." in after
+
+
+def test_the_page_says_that_no_backups_are_made(opened: Open) -> None:
+    home = opened(BACKUP_HOURS="0")
+    home.do(lambda connection: store_outcome(connection, "No room.", clock.now()))
+
+    page = home.browser().get("/settings").text
+
+    assert "Automatic backups are off" in page
+    assert "No room." not in page
 
 
 def test_a_database_of_another_kind_has_its_own_tools(home: Household) -> None:

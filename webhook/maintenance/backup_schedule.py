@@ -4,15 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import shutil
-from datetime import timedelta
+from contextlib import suppress
+from datetime import datetime, timedelta
 from pathlib import Path
+from typing import NamedTuple
 
 import structlog
+from sqlalchemy import Connection, delete, insert, select
 
 from webhook import clock
+from webhook.clock import stamp
 from webhook.maintenance import backup_folder
 from webhook.maintenance.backup import BackupError, database_file
 from webhook.settings import Settings
+from webhook.storage.db import Database, Unavailable
+from webhook.storage.tables import note
 
 log = structlog.get_logger()
 
@@ -20,20 +26,29 @@ FIRST_LOOK = 600.0
 """Seconds after a start before the first backup, so that a service that keeps restarting makes none."""
 
 RETRY_DELAY = 3600.0
+FAILED_NOTE = "backup.failed"
+
+
+class BackupFailure(NamedTuple):
+    """Why scheduled backups fail, and the time of the first that did."""
+
+    why: str
+    since: datetime
 
 
 class BackupSchedule:
     """Makes a dated backup every BACKUP_HOURS and keeps BACKUP_KEEP of them."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, database: Database) -> None:
         self.settings = settings
+        self.database = database
         self.every = timedelta(hours=settings.backup_hours)
 
     async def run(self, stop: asyncio.Event) -> None:
         pause = FIRST_LOOK
         while not await self.sleep(stop, pause):
             due = backup_folder.seconds_until_due(self.settings.backup_folder, self.every, clock.now())
-            pause = due or await asyncio.to_thread(self.back_up)
+            pause = due or await self.make_one()
 
     @staticmethod
     async def sleep(stop: asyncio.Event, seconds: float) -> bool:
@@ -41,8 +56,15 @@ class BackupSchedule:
         await clock.awaken(asyncio.Event(), stop, seconds)
         return stop.is_set()
 
-    def back_up(self) -> float:
-        """Make one backup, and return the seconds until the next; a failure is logged and tried again."""
+    async def make_one(self) -> float:
+        """Make one backup, note where it failed, and return the seconds until the next."""
+        why, now = await asyncio.to_thread(self.back_up), clock.now()
+        with suppress(Unavailable):  # which is said elsewhere
+            await self.database.run(lambda connection: store_outcome(connection, why, now))
+        return self.every.total_seconds() if why is None else RETRY_DELAY
+
+    def back_up(self) -> str | None:
+        """Make one backup; return the sentence that says why it failed, or None."""
         try:
             self.require_room()
             made = backup_folder.add_backup(
@@ -50,9 +72,9 @@ class BackupSchedule:
             )
         except BackupError as error:
             log.warning("The scheduled backup failed; it is tried again in an hour.", why=str(error))
-            return RETRY_DELAY
+            return str(error)
         log.info("A backup was made.", file=str(made), bytes=made.stat().st_size)
-        return self.every.total_seconds()
+        return None
 
     def require_room(self) -> None:
         """Raise BackupError unless the copy and its archive fit beside what webhooks are given."""
@@ -64,6 +86,21 @@ class BackupSchedule:
                 f"{free / 1e6:.0f} MB are free in {self.settings.data_dir}, and {needed / 1e6:.0f} MB are needed. "
                 "Free some space, or lower BACKUP_KEEP."
             )
+
+
+def store_outcome(connection: Connection, why: str | None, now: datetime) -> None:
+    """Remember why scheduled backups fail, and since when; forget it once one was made."""
+    before, here = find_failure(connection), note.c.name == FAILED_NOTE
+    connection.execute(delete(note).where(here))
+    if why is not None:
+        since = now if before is None else before.since
+        connection.execute(insert(note), {"name": FAILED_NOTE, "value": {"why": why, "since": stamp(since)}})
+
+
+def find_failure(connection: Connection) -> BackupFailure | None:
+    """Why the last scheduled backup failed, or None where it did not."""
+    kept = connection.execute(select(note.c.value).where(note.c.name == FAILED_NOTE)).scalar()
+    return None if kept is None else BackupFailure(kept["why"], datetime.fromisoformat(kept["since"]))
 
 
 def size_of(path: Path) -> int:

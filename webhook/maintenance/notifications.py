@@ -21,6 +21,8 @@ from sqlalchemy import Connection, delete, insert, select, text, update
 
 from webhook import clock, trackers
 from webhook.accounts.accounts import DISCONNECTED
+from webhook.clock import stamp
+from webhook.maintenance.backup_schedule import BackupFailure, find_failure
 from webhook.queries.deliveries import explain_park, limited_kinds
 from webhook.queries.held import HeldList, select_held_lists
 from webhook.queries.senders import find_silent_servers
@@ -36,7 +38,7 @@ SEND_TIMEOUT = 20.0
 """Seconds within which a notice must be sent to all addresses."""
 
 LABEL = "Notifications"
-PURPOSE = "Tells you, once, when an account or a list needs you or a server falls silent, and once when all is well again."
+PURPOSE = "Tells you, once, when an account or a list needs you, a server falls silent or a backup fails, and once when all is well again."
 SETUP: tuple[str, ...] = (
     "Choose where notices should arrive: a phone, a chat or a mailbox. Apprise knows more than a hundred services.",
     "Look up how its address is written: https://github.com/caronc/apprise/wiki",
@@ -47,6 +49,7 @@ ACCOUNT_NOTE = "notice.account."
 LIMIT_NOTE = "notice.limit."
 LIST_NOTE = "notice.list."
 SERVER_NOTE = "notice.server."
+BACKUP_NOTE = "notice.backup"
 ADVISORY_LOCK = 7103  # the advisory lock that lets one process at a time decide on PostgreSQL
 
 
@@ -189,6 +192,7 @@ def find_changes(connection: Connection, now: datetime, days: int) -> list[Notic
         *limit_changes(connection, before),
         *list_changes(connection, before),
         *server_changes(connection, before, now, days),
+        *backup_changes(connection, before),
     ]
 
 
@@ -324,6 +328,28 @@ def server_changes(
         NoticeChange(name=name, value=None, notice=resumed_notice(before[name]["says"]) if days else None)
         for name in back
     ]
+
+
+def backup_changes(connection: Connection, before: Mapping[str, Any]) -> list[NoticeChange]:
+    failure = find_failure(connection)
+    if (failure is not None) == (BACKUP_NOTE in before):
+        return []
+    if failure is None:
+        return [NoticeChange(name=BACKUP_NOTE, value=None, notice=resumed_backup_notice())]
+    value = {"since": stamp(failure.since)}
+    return [NoticeChange(name=BACKUP_NOTE, value=value, notice=failed_backup_notice(failure))]
+
+
+def failed_backup_notice(failure: BackupFailure) -> Notice:
+    why = failure.why.removesuffix(".")
+    return Notice(
+        title="The scheduled backup failed",
+        body=f"{why}. It is tried again every hour. Earlier backups are kept.",
+    )
+
+
+def resumed_backup_notice() -> Notice:
+    return Notice(title="Backups are made again", body="The scheduled backup was made.")
 
 
 def server_note(entry: Mapping[str, Any]) -> str:

@@ -13,12 +13,14 @@ from webhook import settings as environment
 from webhook.accounts import keys
 from webhook.clock import stamp
 from webhook.maintenance import backup
+from webhook.maintenance.backup_folder import newest_time
+from webhook.maintenance.backup_schedule import find_failure
 from webhook.service import Service
 from webhook.settings import Settings
 from webhook.web.connections import settings_actions
 from webhook.web.http.errors import Problem
 from webhook.web.http.params import clean
-from webhook.web.settings.models import OFFERED, Setting
+from webhook.web.settings.models import OFFERED, BackupsJson, Setting
 
 BACKUP_CHUNK = 1 << 16
 
@@ -68,7 +70,24 @@ def describe_installation(service: Service) -> dict[str, Any]:
     }
 
 
-# --- a backup
+# --- backups
+
+
+async def describe_backups(service: Service) -> BackupsJson | None:
+    """The backups that the service makes by itself; None where PostgreSQL has tools of its own for them."""
+    if not service.database.sqlite:
+        return None
+    held = service.settings
+    failure = await service.database.read(find_failure) if held.backup_hours else None
+    newest = await asyncio.to_thread(newest_time, held.backup_folder)
+    return {
+        "hours": held.backup_hours,
+        "keep": held.backup_keep,
+        "folder": str(held.backup_folder.absolute()),
+        "newest": stamp(newest),
+        "failure": failure and failure.why,
+        "failed_since": stamp(failure.since) if failure else None,
+    }
 
 
 BUSY = asyncio.Lock()

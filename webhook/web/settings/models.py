@@ -25,6 +25,17 @@ class Setting(TypedDict):
     set_by: Literal["environment", "browser"] | None
 
 
+class BackupsJson(TypedDict):
+    """Backups by the clock: `hours` is 0 where there are none; `failure` is why they fail now, and since when."""
+
+    hours: int
+    keep: int
+    folder: str
+    newest: str | None
+    failure: str | None
+    failed_since: str | None
+
+
 _VALUES: dict[str, Any] = dict.fromkeys(
     OFFERED, (Annotated[Value, Expect("text or a number, or null")], None)
 )

@@ -71,6 +71,7 @@ class Settings(Once):
             "token_choices": people_actions.TOKEN_CHOICES,
             "names": names,
             "about": actions.describe_installation(self.service),
+            "backups": await actions.describe_backups(self.service),
             "program": version(),
             "reopens": self.service.reopen is not None,
             "wrong": why,
