@@ -208,7 +208,8 @@ def test_a_release_is_tested_first_and_built_for_both_kinds_of_machine() -> None
 
 def test_each_file_is_in_the_list_of_ways() -> None:
     listed = (ROOT / "deploy" / "README.md").read_text()
-    there = {one.name for one in (ROOT / "deploy").iterdir()} - {"README.md"}
+    files = [one for one in (ROOT / "deploy").rglob("*") if one.is_file()]
+    there = {one.relative_to(ROOT / "deploy").as_posix() for one in files} - {"README.md"}
 
     assert there == {name for name in there if f"]({name})" in listed}
 

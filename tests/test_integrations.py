@@ -102,9 +102,82 @@ def test_the_sensors_of_home_assistant_have_values(summary: dict[str, Any]) -> N
     assert values["watchmark_problem"] in {"True", "False"}
     assert values["watchmark_needs_you"] == str(summary["needs_you"])
     assert len(values) == len(sensors)
-    automation = snippet("rest")["automation"][0]
-    entities = {one["name"].lower().replace(" ", "_") for one in sensors}
-    assert automation["triggers"][0]["entity_id"].partition(".")[2] in entities
+
+
+# --- the blueprint of Home Assistant
+
+
+class Input(str):
+    """What somebody chooses for a blueprint, by its name."""
+
+    __slots__ = ()
+
+
+Loader.add_constructor("!input", lambda loader, node: Input(node.value))
+
+
+def blueprint() -> dict[str, Any]:
+    text = (ROOT / "deploy" / "home-assistant" / "needs-you.yaml").read_text(encoding="utf-8")
+    return dict(yaml.load(text, Loader))  # noqa: S506 - as above
+
+
+def chosen(part: Any) -> Iterator[str]:
+    """The inputs that stand anywhere in a part of a blueprint."""
+    if isinstance(part, Input):
+        yield part
+    elif isinstance(part, dict | list):
+        for one in part.values() if isinstance(part, dict) else part:
+            yield from chosen(one)
+
+
+def test_a_blueprint_asks_for_what_it_uses_and_its_sensor_is_there() -> None:
+    read = blueprint()
+    asked = read["blueprint"]["input"]
+    sensors = {
+        f"sensor.{one['name'].lower().replace(' ', '_')}" for one in snippet("rest")["rest"][0]["sensor"]
+    }
+
+    assert read["blueprint"]["domain"] == "automation"
+    assert {*chosen(read)} == set(asked)
+    assert asked["needs_you"]["default"] in sensors
+    assert all("name" in one and "selector" in one for one in asked.values())
+    assert [name for name, one in asked.items() if "default" not in one] == ["address"]
+
+
+@pytest.mark.parametrize(
+    ("state", "message"),
+    [("1", "One thing needs you."), ("3", "3 things need you."), ("unavailable", "0 things need you.")],
+)
+def test_a_blueprint_says_how_much_needs_you_and_where(state: str, message: str) -> None:
+    read = blueprint()
+    said: dict[str, str | int] = {}
+    strict = jinja2.Environment(undefined=jinja2.StrictUndefined, autoescape=False)  # noqa: S701 - no HTML
+    strict.filters["int"] = lambda text, other: int(text) if text.isdigit() else other
+    given = {"needs_you": "sensor.watchmark_needs_you", "address": "https://watchmark.example/"}
+    states = {given["needs_you"]: state}
+    for name, value in read["variables"].items():
+        text = (
+            given[value]
+            if isinstance(value, Input)
+            else strict.from_string(value).render(said, states=states.get)
+        )
+        said[name] = int(text) if text.isdigit() else text
+    (action,) = read["blueprint"]["input"]["notify"]["default"]
+
+    assert (said["message"], said["link"]) == (message, "https://watchmark.example/needs-you")
+    assert strict.from_string(action["data"]["message"]).render(said).startswith(message)
+
+
+def test_a_blueprint_takes_its_notification_back_when_nothing_needs_anybody() -> None:
+    read = blueprint()
+    needs, solved = read["triggers"]
+    (choice,) = read["actions"]
+    made, taken = (read["blueprint"]["input"][name]["default"][0] for name in ("notify", "solved"))
+
+    assert (needs["id"], needs["above"], solved["below"]) == ("needs", 0, 1)
+    assert choice["choose"][0]["conditions"] == [{"condition": "trigger", "id": "needs"}]
+    assert (choice["choose"][0]["sequence"], choice["default"]) == ("notify", "solved")
+    assert made["data"]["notification_id"] == taken["data"]["notification_id"]
 
 
 # --- metrics
