@@ -176,9 +176,11 @@ def note_start(connection: Connection) -> bool:
 def announce(service: Service, link: str | None, as_json: bool, *, first: bool) -> None:
     """Announce the address; secrets are logged once, and printed for a script that asks."""
     address = service.settings.address
-    found = {name: about["url"] for name, about in webhook_urls(service, address).items()}
+    found: dict[str, str] = {}
+    if first or as_json:
+        found = {name: about["url"] for name, about in webhook_urls(service, address).items()}
     shown = [f"Watchmark is at {address}"]
-    if first and found:
+    if found:
         shown.append("Webhook addresses (setup steps: watchmark urls):")
         shown += [f"  {sources.modules()[name].LABEL:<10}{url}" for name, url in found.items()]
     else:
