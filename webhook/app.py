@@ -4,21 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import hashlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-import httpx
-import orjson
 import structlog
 from sqlalchemy import Connection, select
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.routing import BaseRoute, Mount, Route
 
-from webhook import client, clock, lookups, servers, sources, trackers
+from webhook import client, clock, servers, sources, trackers
 from webhook import settings as environment
 from webhook.accounts import accounts, keys, oidc, proxy_sign_in, sealed_secrets, settings_store
 from webhook.accounts.credentials import Credentials
@@ -26,8 +22,8 @@ from webhook.domain.anime import Lists, Unusable
 from webhook.domain.anime_index import AnimeIndex, load_anime
 from webhook.history.shows import Episodes
 from webhook.history.stats_worker import StatsWorker
+from webhook.identity.lookup_setup import build_lookups, lookup_settings
 from webhook.identity.resolver import Identity
-from webhook.lookups import Lookup
 from webhook.maintenance import updates
 from webhook.maintenance.backup_schedule import BackupSchedule
 from webhook.maintenance.integrity import Integrity
@@ -153,36 +149,6 @@ def build_interpreter(database: Database, built: Mapping[str, Tracker], settings
         claim_first=settings.claim_first_user,
         collection_of=settings.collection_of,
     )
-
-
-def build_lookups(environ: Environ, http: httpx.AsyncClient) -> Sequence[Lookup]:
-    """The configured lookups, cheapest first."""
-    return [
-        module.build(environment.read_settings(module.Settings, f"{name}_", environ), http)
-        for name, module in lookup_modules(environ).items()
-    ]
-
-
-def lookup_modules(environ: Environ) -> dict[str, ModuleType]:
-    """The modules of the configured lookups, by name.
-
-    One at a tracker's service uses that tracker's settings, which must be complete.
-    """
-    return {
-        name: module
-        for name, module in lookups.modules().items()
-        if environment.read_settings(trackers.modules().get(name, module).Settings, f"{name}_", environ)
-        is not None
-    }
-
-
-def lookup_settings(environ: Environ) -> dict[str, str]:
-    """A digest of each configured lookup's settings, by name."""
-    found: dict[str, str] = {}
-    for name, module in lookup_modules(environ).items():
-        given = environment.set_values(module.Settings, f"{name}_", environ)
-        found[name] = hashlib.sha256(orjson.dumps(given, option=orjson.OPT_SORT_KEYS)).hexdigest()[:16]
-    return found
 
 
 def anime_lists(settings: Settings) -> tuple[Lists, AnimeIndex]:

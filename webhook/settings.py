@@ -272,6 +272,12 @@ def variable(prefix: str, field: str) -> str:
     return f"{prefix}{field}".upper()
 
 
+def is_mentioned(service: str, environ: Environ) -> bool:
+    """True if any setting of this service has a value."""
+    prefix = variable(f"{service}_", "")
+    return any(value.strip() and name.startswith(prefix) for name, value in environ.items())
+
+
 def read_settings(cls: type[Given], prefix: str, environ: Environ) -> Given | None:
     """The settings of one service, or None when nothing is set that it cannot do without.
 

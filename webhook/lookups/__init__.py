@@ -32,4 +32,9 @@ from webhook.system.modules import load_modules
 @cache
 def modules() -> Mapping[str, ModuleType]:
     """Every lookup module by its name, the cheapest first."""
-    return dict(sorted(load_modules(__name__).items(), key=lambda entry: entry[1].COST))
+    return by_cost(load_modules(__name__))
+
+
+def by_cost(found: Mapping[str, ModuleType]) -> Mapping[str, ModuleType]:
+    """These lookup modules, the cheapest first."""
+    return dict(sorted(found.items(), key=lambda entry: entry[1].COST))

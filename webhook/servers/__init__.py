@@ -16,9 +16,9 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any, Protocol, TypeGuard, runtime_checkable
 
 from webhook.domain.event import Event, Item
-from webhook.settings import Environ, read_settings
+from webhook.settings import Environ, is_mentioned, read_settings
 from webhook.sources._listened import Statement
-from webhook.system.modules import load_modules
+from webhook.system.modules import list_modules, load_module, load_modules
 
 if TYPE_CHECKING:
     import httpx
@@ -199,13 +199,14 @@ def modules() -> Mapping[str, ModuleType]:
 
 
 def is_set_up(name: str, environ: Environ) -> bool:
-    return read_settings(modules()[name].Settings, f"{name}_", environ) is not None
+    return read_settings(load_module(__name__, name).Settings, f"{name}_", environ) is not None
 
 
 def build(environ: Environ, http: httpx.AsyncClient) -> dict[str, Server]:
     """The media servers that are set up to be asked, by name."""
     built: dict[str, Server] = {}
-    for name, module in modules().items():
+    mentioned = [name for name in list_modules(__name__) if is_mentioned(name, environ)]
+    for name, module in load_modules(__name__, mentioned).items():
         given = read_settings(module.Settings, f"{name}_", environ)
         if given is not None:
             built[name] = module.build(given, http)

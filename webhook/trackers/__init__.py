@@ -20,8 +20,8 @@ from webhook.domain.daily_calls import DailyCalls
 from webhook.domain.event import Action, Item, Kind
 from webhook.domain.outcome import Done, Undelivered
 from webhook.domain.play import Dated
-from webhook.settings import Environ, read_settings
-from webhook.system.modules import load_modules
+from webhook.settings import Environ, is_mentioned, read_settings
+from webhook.system.modules import list_modules, load_module, load_modules
 
 if TYPE_CHECKING:
     import httpx
@@ -30,6 +30,9 @@ if TYPE_CHECKING:
 
 Tokens = Mapping[str, Any]
 SignIn = Literal["device", "web", "password", "token", "receiver", "none"]
+
+ALWAYS_BUILT = frozenset({"listenbrainz", "mdblist", "tvtime", "webhook_out"})
+"""The trackers without a required setting; each other one is loaded if any of its settings has a value."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -230,8 +233,7 @@ class Revokes(Protocol):
 
 def label(name: str) -> str:
     """The tracker's name for people."""
-    module = modules().get(name)
-    return str(module.LABEL) if module else name
+    return str(load_module(__name__, name).LABEL) if name in list_modules(__name__) else name
 
 
 @cache
@@ -243,8 +245,8 @@ def modules() -> Mapping[str, ModuleType]:
 def build(environ: Environ, http: httpx.AsyncClient) -> dict[str, Tracker]:
     """The trackers that are set up, by name."""
     built: dict[str, Tracker] = {}
-    for name, module in modules().items():
-        given = read_settings(module.Settings, f"{name}_", environ)
-        if given is not None:
+    wanted = [name for name in list_modules(__name__) if name in ALWAYS_BUILT or is_mentioned(name, environ)]
+    for name, module in load_modules(__name__, wanted).items():
+        if (given := read_settings(module.Settings, f"{name}_", environ)) is not None:
             built[name] = module.build(given, http)
     return built
