@@ -1,4 +1,7 @@
-"""Import queue: runs uploaded files and requested sources one after another."""
+"""Import queue: runs uploaded files and requested sources one after another.
+
+What reads and merges them is loaded for the first import.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import structlog
 from sqlalchemy import Connection, select
@@ -21,10 +24,11 @@ from webhook.queues import jobs
 from webhook.storage.db import Database, Unavailable
 from webhook.storage.rows import fetch_all
 from webhook.storage.tables import job
-from webhook.transfer.import_feeds import Feed, FileFeed
-from webhook.transfer.import_job import End, ends, run
 from webhook.transfer.limits import Limits, NoRoom, Uploads
 from webhook.transfer.records import Options, Unusable
+
+if TYPE_CHECKING:
+    from webhook.transfer.import_feeds import Feed
 
 log = structlog.get_logger()
 
@@ -35,7 +39,7 @@ ASKED = "asked"
 """The digest of a job that imports from a server or an account, in place of a file's SHA-256."""
 
 
-Asks = Callable[[int, str], Awaitable[Feed]]
+Asks = Callable[[int, str], Awaitable["Feed"]]
 """Gives a person's feed from the server or tracker of that name; raises Unusable and Undelivered."""
 
 
@@ -156,6 +160,8 @@ class Imports:
         return True
 
     async def work(self, row: StoredImport, home: Path) -> None:
+        from webhook.transfer.import_job import End, ends, run
+
         try:
             feed = await self.feed(row, home)
             check = self.uploads.check_room
@@ -172,6 +178,8 @@ class Imports:
             await self.database.write(ends, End(row.id, jobs.JobState.FAILED, why))
 
     async def feed(self, row: StoredImport, home: Path) -> Feed:
+        from webhook.transfer.import_feeds import FileFeed
+
         if row.digest == ASKED:
             return await self.asks(row.person_id, row.what)
         path = await asyncio.to_thread(only_file, home)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from sqlalchemy import Connection, select
 
@@ -19,8 +19,10 @@ from webhook.settings import SettingsError, variable
 from webhook.storage.db import Database
 from webhook.storage.tables import account, identity, person
 from webhook.trackers import Tracker
-from webhook.transfer.import_feeds import AccountFeed, Feed, ServerFeed
 from webhook.transfer.records import Unusable
+
+if TYPE_CHECKING:
+    from webhook.transfer.import_feeds import Feed
 
 
 class NoFeed(Unusable):
@@ -68,6 +70,8 @@ class Feeds:
 
     async def open_feed(self, person_id: int, name: str) -> Feed:
         """The person's feed from the server or tracker of that name; raises NoFeed and Undelivered."""
+        from webhook.transfer.import_feeds import AccountFeed, ServerFeed
+
         if name in servers.modules():
             return ServerFeed(server_of(self.servers, name), claim_check(self.database, name, person_id))
         if name not in self.trackers:
