@@ -27,6 +27,7 @@ from webhook.network.asgi import client_address, let_in
 from webhook.people import tokens
 from webhook.pipeline import compression
 from webhook.pipeline.body import Cut, Form, Payload, Refused, locate
+from webhook.pipeline.reply_times import ReplyTimes
 from webhook.queues.inbox import RESERVED_CONTENT_TYPE, Inbox, ReceivedWebhook
 from webhook.storage.db import Database, Unavailable
 
@@ -111,7 +112,7 @@ class Receiver:
         self.turned_away: dict[str, Rejection] = {}  # the newest of each source, since the start
         self.offer_picture: Callable[[str, bytes, bytes], None] | None = None
         """Takes a source, a payload and the picture that came with it, without waiting."""
-        self.took: Any = None  # a histogram's observe, when there is one
+        self.reply_times = ReplyTimes()
 
     def is_busy(self) -> bool:
         """True while more than a few requests are in flight; background work backs off."""
@@ -139,8 +140,7 @@ class Receiver:
             await send_problem(send, Refused(503, why), None, ((b"retry-after", b"30"),))
         finally:
             self.in_flight -= 1
-            if self.took is not None:
-                self.took(time.monotonic() - began)
+            self.reply_times.observe(time.monotonic() - began)
 
     async def take(self, scope: Scope, receive: Receive) -> tuple[int | None, Refused | None]:
         """Receive a request; returns the id of the stored webhook or None, and the refusal or None."""
