@@ -18,7 +18,7 @@ from sqlalchemy.dialects.sqlite.pysqlite import SQLiteDialect_pysqlite
 from webhook.people import passwords
 from webhook.storage import db
 
-HASHER = passwords.hasher
+HASHER = passwords.password_hasher()
 """The hasher that the program has when no test runs it."""
 
 CHEAP = PasswordHasher(time_cost=1, memory_cost=64, parallelism=1)
@@ -30,7 +30,7 @@ COMPILED: dict[Any, Any] = {}
 
 def apply() -> None:
     """Hash with little memory, end servers sooner; read certificates, compile statements and paths once in a process."""
-    passwords.hasher = CHEAP
+    passwords.password_hasher = functools.cache(lambda: CHEAP)
     ssl.create_default_context = sharing(ssl.create_default_context)
     vars(uvicorn.server)["asyncio"] = Hurried()
     vars(starlette.routing)["compile_path"] = functools.cache(starlette.routing.compile_path)

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import hmac
 from datetime import datetime, timedelta
-from typing import NamedTuple
+from functools import cache
+from typing import TYPE_CHECKING, NamedTuple
 
-from argon2 import PasswordHasher
-from argon2.exceptions import Argon2Error, InvalidHashError
 from sqlalchemy import Connection, delete, insert, or_, select, update
 
 from webhook.people import tokens
@@ -15,14 +14,15 @@ from webhook.people.sessions import end_sessions
 from webhook.storage.rows import fetch_first
 from webhook.storage.tables import PersonRow, note, person
 
+if TYPE_CHECKING:
+    from argon2 import PasswordHasher
+
 MIN_PASSWORD_LENGTH = 8
 MAX_PASSWORD_LENGTH = 1024
 """Characters; a longer one is refused unread at the sign-in, as hashing it would take long."""
 
 WELCOME = "welcome"
 WELCOME_LASTS = timedelta(hours=24)
-
-hasher = PasswordHasher()
 
 
 class InvalidPassword(Exception):
@@ -45,15 +45,24 @@ def validate_password(password: str) -> None:
         raise InvalidPassword(f"A password has at most {MAX_PASSWORD_LENGTH} characters.")
 
 
+@cache
+def password_hasher() -> PasswordHasher:
+    from argon2 import PasswordHasher
+
+    return PasswordHasher()
+
+
 def hash_password(password: str) -> str:
     """The hash that is stored; making it takes 64 MB for a moment."""
-    return hasher.hash(password)
+    return password_hasher().hash(password)
 
 
 def verify_password(stored: str | None, password: str) -> bool:
     """True when the stored hash is of this password."""
+    from argon2.exceptions import Argon2Error, InvalidHashError
+
     try:
-        return stored is not None and hasher.verify(stored, password)
+        return stored is not None and password_hasher().verify(stored, password)
     except (Argon2Error, InvalidHashError):
         return False
 

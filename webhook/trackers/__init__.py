@@ -30,9 +30,7 @@ if TYPE_CHECKING:
 
 Tokens = Mapping[str, Any]
 SignIn = Literal["device", "web", "password", "token", "receiver", "none"]
-
-ALWAYS_BUILT = frozenset({"listenbrainz", "mdblist", "tvtime", "webhook_out"})
-"""The trackers without a required setting; each other one is loaded if any of its settings has a value."""
+ALWAYS_BUILT = frozenset({"listenbrainz", "mdblist", "tvtime", "webhook_out"})  # they require no setting
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
