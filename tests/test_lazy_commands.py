@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import gc
+import os
 import subprocess
 import sys
 from importlib.metadata import version
 from pathlib import Path
 
+import httpx
 import pytest
 from typer.testing import CliRunner
 
 from tests.prepared import open_service
 from webhook import cli, clock
+from webhook.cli import serve
 from webhook.queues import inbox
 from webhook.queues.inbox import ReceivedWebhook
 
@@ -26,6 +29,15 @@ OTHERS = (
     "http.server", "wsgiref", "multiprocessing", "logging.config", "xml",
 )  # fmt: skip
 HEAVY = ("sqlalchemy", *(name for name in OTHERS if name not in cli.DRAWING_PACKAGES))  # they draw the help
+
+LATE = (
+    "webhook.web.routes", "webhook.web.metrics", "webhook.compat", "webhook.transfer.imports._archive",
+    "webhook.transfer.import_job", "webhook.trackers.trakt", "webhook.trackers.plex", "webhook.servers.plex",
+    "webhook.lookups.tmdb", "alembic", "apprise", "argon2", "authlib", "babel", "cryptography", "httpcore", "ijson",
+    "jinja2", "joserfc", "jwt", "mako", "PIL", "plexapi", "prometheus_client", "pyotp", "pygments", "rich.console",
+    "sqlalchemy.dialects.postgresql", "websockets", "xml",
+)  # fmt: skip
+"""What a service loads when it is first needed."""
 
 
 @pytest.mark.parametrize("name", cli.COMMANDS)
@@ -70,38 +82,33 @@ def test_a_command_that_is_none_is_said() -> None:
 
 
 @pytest.mark.parametrize(
-    ("words", "heavy"),
+    ("commands", "heavy"),
     [
-        (["--help"], HEAVY),
-        (["urls", "--help"], HEAVY),
-        (["trace", "--help"], HEAVY),
-        (["urls"], OTHERS),
-        (["trace", "1"], OTHERS),
-        (["trace", "99"], OTHERS),
+        (["--help", "urls --help", "trace --help"], HEAVY),
+        (["urls", "trace 1", "trace 99"], OTHERS),
     ],
-    ids=lambda given: " ".join(given) if isinstance(given, list) else "",
+    ids=["help", "commands"],
 )
 def test_a_command_loads_nothing_of_others(
-    words: list[str], heavy: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    commands: list[str], heavy: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     service = open_service({"DATA_DIR": str(tmp_path)})
     service.database.do(lambda connection: inbox.store_webhooks(connection, [RECEIVED]))
     service.database.close()
     monkeypatch.setenv("DATA_DIR", str(tmp_path))
     code = (
-        "import sys\nfrom webhook import cli\ntry: cli.app(sys.argv[1:])\nexcept SystemExit: pass\n"
-        f"print([name for name in {heavy!r} if name in sys.modules], file=sys.stderr)"
+        "import sys\nfrom webhook import cli\n"
+        "for words in sys.argv[1:]:\n"
+        "    try: cli.app(words.split())\n    except SystemExit: pass\n"
+        f"    print(words, [name for name in {heavy!r} if name in sys.modules], file=sys.stderr)"
     )
-    ended = subprocess.run([sys.executable, "-c", code, *words], capture_output=True, text=True, check=True)
+    ended = subprocess.run(
+        [sys.executable, "-c", code, *commands], capture_output=True, text=True, check=True
+    )
 
-    assert ended.stderr.splitlines()[-1] == "[]"
-
-
-def test_the_service_loads_no_drawing_of_terminals() -> None:
-    code = "import sys\nfrom webhook import cli\ncli.load('serve')\nprint(*(name in sys.modules for name in cli.DRAWING_PACKAGES))"
-    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-
-    assert ended.stdout.split() == ["False", "False"]
+    assert [line for line in ended.stderr.splitlines() if line.endswith("]")] == [
+        f"{words} []" for words in commands
+    ]
 
 
 def test_nothing_collects_garbage_while_a_command_is_loaded(
@@ -130,15 +137,34 @@ def test_a_command_that_cannot_be_loaded_leaves_the_collector_as_it_was(
     assert gc.isenabled()
 
 
-def test_a_service_loads_its_pages_when_one_is_asked_for(tmp_path: Path) -> None:
-    code = (
-        "import sys\nfrom webhook import app\n"
-        f"service = app.open_service({{'DATA_DIR': {str(tmp_path)!r}}})\nmade = app.web_app(service)\n"
-        "late = ('webhook.web.routes', 'webhook.compat', 'jinja2', 'apprise', 'plexapi', 'httpcore')\n"
-        "print([name for name in late if name in sys.modules])\n"
-        "print(len(made.routes[-1].routes) > 10, 'webhook.web.routes' in sys.modules)\n"
-        "print([name for name in ('authlib', 'joserfc', 'pyotp') if name in sys.modules])"
-    )
-    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+def test_a_service_loads_late_what_it_may_never_need(tmp_path: Path) -> None:
+    environ = {"DATA_DIR": str(tmp_path), "PORT": "0", "LOG_FORMAT": "text"}
+    service = open_service(environ)
+    service.database.do(serve.note_start)
+    service.database.close()
+    log = tmp_path / "imports.txt"
+    command = [sys.executable, "-X", "importtime", "-m", "webhook", "serve"]
+    with (
+        log.open("w") as imports,
+        subprocess.Popen(
+            command, stdout=subprocess.PIPE, stderr=imports, text=True, env={**os.environ, **environ}
+        ) as started,
+    ):
+        assert started.stdout is not None
+        address = started.stdout.readline().split()[-1]
+        ready = httpx.get(f"{address}/readyz").json()["ready"]
+        idle = imported(log)
+        page = httpx.get(f"{address}/sign-in", follow_redirects=True).status_code
+        started.terminate()
 
-    assert ended.stdout.splitlines() == ["[]", "True True", "[]"]
+    assert (ready, page) == (True, 200)
+    assert [name for name in LATE if name in idle] == []
+    shown = imported(log)
+    assert "webhook.web.routes" in shown
+    assert [name for name in ("authlib", "joserfc", "pyotp", "webhook.web.metrics") if name in shown] == []
+
+
+def imported(log: Path) -> set[str]:
+    """The modules that `-X importtime` has written of."""
+    lines = log.read_text().splitlines()
+    return {line.rpartition("|")[2].strip() for line in lines if line.startswith("import time:")}

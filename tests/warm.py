@@ -9,12 +9,12 @@ from pathlib import Path
 
 from tests import cheap
 from tests.drawn import picture
-from webhook import app
+from webhook import app, lookups, servers, trackers
 from webhook.pictures.decode import render
 
 LATE = (
     "anyio._backends._asyncio", "certifi", "httpcore", "psycopg", "typer._adapters", "uvicorn.lifespan.on", "uvicorn.loops.uvloop",
-    "uvicorn.protocols.http.httptools_impl", "webhook.network.connections",
+    "uvicorn.protocols.http.httptools_impl", "webhook.network.connections", "webhook.transfer.import_job", "webhook.web.metrics",
 )  # fmt: skip
 """What a service that was opened loads once it serves, calls or keeps a picture."""
 
@@ -30,6 +30,8 @@ def open_once(folder: Path) -> None:
 cheap.apply()
 for name in LATE:
     import_module(name)
+for plugins in (trackers, lookups, servers):
+    plugins.modules()
 assert render(picture()) is not None
 with tempfile.TemporaryDirectory(prefix="watchmark-") as home:
     open_once(Path(home))
