@@ -296,13 +296,17 @@ def wake_forgotten(connection: Connection, moments: list[datetime]) -> list[int]
     return [len(found)] * len(moments)
 
 
+DUE = Prepared(
+    select(account.c.due_at, account.c.held_until).where(
+        account.c.due_at.is_not(None), account.c.tracker.in_(bindparam("trackers", expanding=True))
+    )
+)
+
+
 def find_next_due(connection: Connection, trackers: Collection[str]) -> datetime | None:
     """The due time of the next lane, or None if nothing waits."""
-    mine = select(account.c.due_at, account.c.held_until).where(
-        account.c.due_at.is_not(None), account.c.tracker.in_(list(trackers))
-    )
-    times = [max(row.due_at, row.held_until or row.due_at) for row in connection.execute(mine)]
-    return min(times, default=None)
+    rows = DUE.rows(connection, {"trackers": list(trackers)})
+    return min((max(due_at, held_until or due_at) for due_at, held_until in rows), default=None)
 
 
 # --- renewals
