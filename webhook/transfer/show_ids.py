@@ -106,7 +106,7 @@ class ShowIds:
         never = asyncio.Event()
         while not stop.is_set():
             try:
-                busy = bool(await self.scan()) | bool(await self.run_once())
+                busy = (await self.scan() >= SCANNED) | bool(await self.run_once())
             except Unavailable as error:
                 log.warning("The database is unavailable; the search for shows' ids waits.", why=str(error))
                 busy = False
