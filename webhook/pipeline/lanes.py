@@ -169,20 +169,16 @@ async def finish_settlements(context: LaneContext) -> None:
 async def deliver(context: LaneContext, row: DeliveryRow) -> Settlement:
     """Send one delivery and return its settlement; an unexpected error becomes a retry."""
     now = clock.now()
-    base = open_settlement(context.lane, row, now)
-    if row.action in outbox.LIVE_ACTIONS and not row.mark and now - row.happened_at > retry.LIVE:
-        return replace(base, state=DeliveryState.EXPIRED, reason=TOO_OLD)
-    if row.action == Action.RATE and round_rating((row.details or {}).get("rating")) is None:
-        return replace(base, state=DeliveryState.SKIPPED, reason=NO_RATING)
-    if row.action in LIST_ACTIONS and await context.database.read(partial(watchlist.is_outdated, row=row)):
-        return replace(base, state=DeliveryState.SUPERSEDED, reason=watchlist.CHANGED_AGAIN)
+    if (unsent := await find_end(context, row, now)) is not None:
+        state, reason = unsent
+        return replace(open_settlement(context.lane, row, now), state=state, reason=reason)
     calls = context.recorder(withhold=context.lane.dry)
     started = time.monotonic()
     try:
         outcome = await send(context, row, calls, now)
     except DryRunStop as stop:
         return replace(
-            base,
+            open_settlement(context.lane, row, now),
             state=DeliveryState.SKIPPED,
             reason=DRY_RUN,
             outcome="skipped",
@@ -191,8 +187,7 @@ async def deliver(context: LaneContext, row: DeliveryRow) -> Settlement:
         )
     context.breaker.record([outcome])
     took_ms = round((time.monotonic() - started) * 1000)
-    settlement = settlement_of(context.lane, row, outcome, clock.now())
-    settlement = replace(settlement, took_ms=took_ms, exchanges=calls.exchanges)
+    settlement = settlement_of(context.lane, row, outcome, clock.now(), took_ms, calls.exchanges)
     log.info(
         "A delivery was attempted.",
         action="deliver",
@@ -204,6 +199,17 @@ async def deliver(context: LaneContext, row: DeliveryRow) -> Settlement:
         reason=settlement.reason or settlement.answer,
     )
     return settlement
+
+
+async def find_end(context: LaneContext, row: DeliveryRow, now: datetime) -> tuple[DeliveryState, str] | None:
+    """The state in which the delivery ends without being sent, and why; None if it is sent."""
+    if row.action in outbox.LIVE_ACTIONS and not row.mark and now - row.happened_at > retry.LIVE:
+        return DeliveryState.EXPIRED, TOO_OLD
+    if row.action == Action.RATE and round_rating((row.details or {}).get("rating")) is None:
+        return DeliveryState.SKIPPED, NO_RATING
+    if row.action in LIST_ACTIONS and await context.database.read(partial(watchlist.is_outdated, row=row)):
+        return DeliveryState.SUPERSEDED, watchlist.CHANGED_AGAIN
+    return None
 
 
 async def send(context: LaneContext, row: DeliveryRow, calls: Recorder, now: datetime) -> Done | Undelivered:

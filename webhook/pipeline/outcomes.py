@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import datetime, timedelta
+from typing import Any
 
 from webhook.domain import retry
 from webhook.domain.outcome import LIMITS, Dead, Done, Retry, Skip, Snooze, Undelivered, Unmatched
@@ -13,18 +14,47 @@ from webhook.queues.settlements import Settlement
 from webhook.storage.tables import DeliveryRow
 
 
-def open_settlement(lane: Lane, row: DeliveryRow, now: datetime) -> Settlement:
+def open_settlement(
+    lane: Lane,
+    row: DeliveryRow,
+    now: datetime,
+    *,
+    down: bool = False,
+    up: bool = False,
+    took_ms: int | None = None,
+    exchanges: list[Any] | None = None,
+) -> Settlement:
     """The initial settlement of a delivery, which keeps it waiting."""
     return Settlement(
-        delivery_id=row.id, account_id=lane.account_id, fence=lane.fence, now=now,
-        state=DeliveryState.WAITING, attempts=row.attempts, due_at=row.due_at, answer=row.answer,
-        remote_id=row.remote_id, unsure=row.unsure,
-    )  # fmt: skip
+        delivery_id=row.id,
+        account_id=lane.account_id,
+        fence=lane.fence,
+        now=now,
+        state=DeliveryState.WAITING,
+        attempts=row.attempts,
+        due_at=row.due_at,
+        answer=row.answer,
+        remote_id=row.remote_id,
+        unsure=row.unsure,
+        down=down,
+        up=up,
+        took_ms=took_ms,
+        exchanges=exchanges,
+    )
 
 
-def settlement_of(lane: Lane, row: DeliveryRow, outcome: Done | Undelivered, now: datetime) -> Settlement:
+def settlement_of(
+    lane: Lane,
+    row: DeliveryRow,
+    outcome: Done | Undelivered,
+    now: datetime,
+    took_ms: int | None = None,
+    exchanges: list[Any] | None = None,
+) -> Settlement:
+    """The settlement that follows from an outcome, with the time that the calls took and what they were."""
     down = is_outage(outcome)
-    base = replace(open_settlement(lane, row, now), down=down, up=lane.failures > 0 and not down)
+    up = lane.failures > 0 and not down
+    base = open_settlement(lane, row, now, down=down, up=up, took_ms=took_ms, exchanges=exchanges)
     if isinstance(outcome, Done):
         return on_success(base, outcome)
     return on_failure(base, outcome, row, lane)
