@@ -18,6 +18,7 @@ from webhook.storage.db import fresh_ids
 from webhook.storage.prepared import Prepared
 from webhook.storage.rows import fetch_all, fetch_first, fetch_with
 from webhook.storage.tables import PlayRow, play, play_key
+from webhook.storage.types import Utc
 
 PLAY_FIELDS = tuple(entry.name for entry in fields(Play) if entry.name != "item")
 MAX_NEAREST = 6
@@ -58,6 +59,15 @@ SELECT_CANDIDATES = Prepared(
     .where(play.c.id.in_(PLAYS_BY_KEYS))
     .order_by(IS_SURE.desc(), play.c.started_at.desc(), play.c.id.desc())
     .limit(MAX_NEAREST)
+)
+WATCHED_BEFORE = Prepared(
+    select(play.c.item).where(
+        play.c.id.in_(PLAYS_BY_KEYS),
+        play.c.id != bindparam("of_play"),
+        play.c.watched_at < bindparam("before", type_=Utc),
+        play.c.unwatched_at.is_(None),
+        play.c.removed_at.is_(None),
+    )
 )
 SELECT_KEYS_OF = Prepared(select(play_key.c.key).where(play_key.c.play_id == bindparam("play")))
 SELECT_OWN_KEYS = Prepared(
@@ -221,15 +231,9 @@ def is_rewatch(
     connection: Connection, person_id: int, item: Item, known_by: Collection[str], play_id: int, at: datetime
 ) -> bool:
     """True if the person had watched this item before this play: then it is a rewatch."""
-    wanted = {"person": person_id, "keys": list(known_by)}
-    rows = fetch_all(connection, SELECT_OF_ITEM, PlayRow, wanted)
+    wanted = {"person": person_id, "keys": list(known_by), "of_play": play_id, "before": at}
     return any(
-        row.id != play_id
-        and is_counted(row)
-        and row.watched_at is not None
-        and row.watched_at < at
-        and same_item(item_from_json(row.item), item)
-        for row in rows
+        same_item(item_from_json(stored), item) for stored in WATCHED_BEFORE.scalars(connection, wanted)
     )
 
 

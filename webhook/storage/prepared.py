@@ -86,7 +86,14 @@ class Prepared:
 
     def rows(self, connection: Connection, given: Parameters) -> list[Any]:
         """Every row as a sequence, with the values that the columns' types give."""
+        return self.table(connection, given)[1]
+
+    def table(self, connection: Connection, given: Parameters) -> tuple[tuple[str, ...], list[Any]]:
+        """The names of the columns, and every row."""
         compiled = self.compile(connection, given)
+        return compiled.columns, self._fetch(connection, compiled, given)
+
+    def _fetch(self, connection: Connection, compiled: Compiled, given: Parameters) -> list[Any]:
         cursor = self._run(connection, compiled, given)
         found: list[Any] = cursor.fetchall()
         if not found:
@@ -104,10 +111,6 @@ class Prepared:
     def scalar(self, connection: Connection, given: Parameters) -> Any:
         """The first column of the first row; None if there is no row."""
         return next(iter(self.scalars(connection, given)), None)
-
-    def columns(self, connection: Connection, given: Parameters) -> tuple[str, ...]:
-        """The names of the columns that it gives."""
-        return self.compile(connection, given).columns
 
     def compile(self, connection: Connection, given: Parameters) -> Compiled:
         """The statement for this database and the lengths of these lists; an insert also for these columns."""

@@ -23,8 +23,8 @@ def fetch_all(
 ) -> list[R]:
     """Every row, as `into`: a NamedTuple whose fields are the selected columns, or the class of the whole row."""
     if isinstance(statement, Prepared):
-        make = maker_of(into, statement.columns(connection, parameters or {}))
-        return list(map(make, statement.rows(connection, parameters or {})))
+        columns, rows = statement.table(connection, parameters or {})
+        return list(map(maker_of(into, columns), rows))
     result = connection.execute(statement, parameters)
     return list(map(row_maker(into, result), result))
 
@@ -63,8 +63,9 @@ def fetch_with(
 ) -> list[tuple[R, E]]:
     """Every row, as `into`, beside the one column that is selected after it."""
     if isinstance(statement, Prepared):
-        make = maker_of(into, statement.columns(connection, parameters or {})[:-1])
-        return [(make(row[:-1]), row[-1]) for row in statement.rows(connection, parameters or {})]
+        columns, rows = statement.table(connection, parameters or {})
+        make = maker_of(into, columns[:-1])
+        return [(make(row[:-1]), row[-1]) for row in rows]
     result = connection.execute(statement, parameters)
     make = maker_of(into, tuple(result.keys())[:-1])
     return [(make(row[:-1]), row[-1]) for row in result]
