@@ -49,6 +49,7 @@ async def empty(request: Request) -> PlainTextResponse:
 def main() -> None:
     routes = [Route("/webhook", webhook, methods=["POST"]), Route("/empty", empty, methods=["POST"])]
     door = socket.create_server(("127.0.0.1", 0), backlog=1024)
+    door.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # as on sockets that uvicorn opens itself
     app = Starlette(routes=routes, lifespan=lifespan)
     config = uvicorn.Config(app, loop="uvloop", http="httptools", log_config=None, access_log=False)
     print(f"http://127.0.0.1:{door.getsockname()[1]}", flush=True)
