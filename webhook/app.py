@@ -300,6 +300,10 @@ def background_tasks(service: Service) -> list[asyncio.Task[Any]]:
         chores["listeners"] = service.listeners.run
     if settings.notify_urls.get_secret_value():
         chores["watcher"] = Watcher(database, Notifier(settings), settings.silence_days).run
+    if settings.mqtt_url.get_secret_value():
+        from webhook.web.now.mqtt import Publisher  # late: most have no broker
+
+        chores["MQTT"] = Publisher(database, settings).run
     return [begin_chore(name, chore, service.stop) for name, chore in chores.items()]
 
 

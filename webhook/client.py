@@ -329,9 +329,15 @@ def client(timeout: float = 20.0, connect: float = 5.0, ca_file: str = "") -> ht
 
 
 def make_context(ca_file: str) -> SSLContext:
+    """The context of connections by HTTP."""
+    context = trusting_context(ca_file)
+    context.set_alpn_protocols(["http/1.1"])
+    return context
+
+
+def trusting_context(ca_file: str) -> SSLContext:
     """Certificates are always checked; those of an authority of one's own are trusted beside the usual ones."""
     context = httpx.create_ssl_context()
-    context.set_alpn_protocols(["http/1.1"])
     if ca_file:
         context.load_verify_locations(ca_file)
     return context

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import re
 import socket
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, NamedTuple, TypeVar
+from urllib.parse import unquote, urlsplit
 
 from dotenv import dotenv_values
 from pydantic import (
@@ -47,6 +49,33 @@ def address(given: str) -> str:
     if port is not None and not 1 <= port <= 65535:
         raise ValueError("has a port that there is none of: a port is a number from 1 to 65535")
     return given
+
+
+TOPIC = re.compile(r"[A-Za-z0-9_-]{1,64}")
+BROKER_PORTS = {"mqtt": 1883, "mqtts": 8883}
+
+
+class Broker(NamedTuple):
+    """Where an MQTT broker is, and who signs in there."""
+
+    host: str
+    port: int
+    tls: bool
+    username: str | None
+    password: str | None
+
+
+def parse_broker(address: str) -> Broker:
+    """The broker of an address; raises ValueError, which does not repeat it, as it holds a password."""
+    try:
+        parts = urlsplit(address)
+        host, port = parts.hostname, parts.port
+    except ValueError as error:
+        raise ValueError("is no address such as mqtt://user:password@192.168.1.10:1883") from error
+    if parts.scheme not in BROKER_PORTS or not host or parts.path.strip("/") or parts.query:
+        raise ValueError("is no address such as mqtt://user:password@192.168.1.10:1883")
+    username, password = (None if one is None else unquote(one) for one in (parts.username, parts.password))
+    return Broker(host, port or BROKER_PORTS[parts.scheme], parts.scheme == "mqtts", username, password)
 
 
 Address = Annotated[str, AfterValidator(address)]
@@ -157,6 +186,16 @@ class Settings(BaseModel):
         description="Paths of anime lists, with a colon between them: the XML that maps AniDB episodes to TheTVDB, "
         "and the JSON with the ids of AniList and MyAnimeList.",
     )
+    mqtt_url: SecretStr = Field(
+        SecretStr(""),
+        description="Broker that sensors are published at: mqtt://user:password@host:1883, or mqtts://; empty: none.",
+    )
+    mqtt_topic: str = Field(
+        "watchmark", description="The first part of every topic; of two installations each has its own."
+    )
+    mqtt_discovery: str = Field(
+        "homeassistant", description="The topic under which Home Assistant looks for new devices."
+    )
     worker: bool = Field(True, description="false runs a process that only receives.")
     metrics_public: bool = Field(
         False,
@@ -183,6 +222,20 @@ class Settings(BaseModel):
     def check_networks(cls, text: str) -> str:
         parse_networks(text)
         return text
+
+    @field_validator("mqtt_url")
+    @classmethod
+    def check_broker(cls, given: SecretStr) -> SecretStr:
+        if given.get_secret_value():
+            parse_broker(given.get_secret_value())
+        return given
+
+    @field_validator("mqtt_topic", "mqtt_discovery")
+    @classmethod
+    def check_topic(cls, topic: str) -> str:
+        if not TOPIC.fullmatch(topic):
+            raise ValueError("has letters, digits, - and _ only")
+        return topic
 
     @field_validator("ca_file")
     @classmethod

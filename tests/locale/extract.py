@@ -32,7 +32,7 @@ NAMES = frozenset({"PURPOSE", "SETUP", "DESCRIPTION", "LABEL", "NOTE"})
 
 APART = (
     "cli/", "demo/", "compat/tvtime", "storage/", "system/", "network/", "models.py", "docs/", "health.py", "metrics.py", "static.py",
-    "http/api.py", "http/live.py", "http/operations.py", "web/history/api.py", "web/people/api.py", "web/settings/api.py",
+    "http/api.py", "http/live.py", "http/operations.py", "now/mqtt.py", "web/history/api.py", "web/people/api.py", "web/settings/api.py",
     "web/connections/api.py", "api_webhooks.py", "api_deliveries.py", "videoscrobbler/methods.py",
     "videoscrobbler/endpoint.py", "videoscrobbler/responses.py", "videoscrobbler/remote_ids.py",
     "videoscrobbler/apps_api.py", "_generic_fields.py", "history/stats.py", "exports/_", "app.py", "logs.py", "clock.py",
