@@ -209,7 +209,7 @@ ADDRESSES = [
     (prefix, cls, name)
     for _, prefix, cls in settings_store.setting_groups()
     for name in cls.model_fields
-    if name.endswith("url") and name != "database_url"
+    if name.endswith("url") and name not in ("database_url", "mqtt_url")
 ]
 """Every setting that is an address of HTTP."""
 

@@ -43,7 +43,7 @@ MAX_STATE_LENGTH = 255
 """Characters of a state in Home Assistant."""
 
 EVERYBODY = Visitor(is_admin=True)
-NAMED = "{{ value_json.now_playing or 'nothing' }}"
+PLAYING = "{{ value_json.now_playing or 'nothing' }}"
 COUNTED = {"state_class": "measurement"}
 
 Messages = Mapping[str, bytes]
@@ -71,7 +71,7 @@ SENSORS = (
     Sensor(
         "watched_today", "Watched today", "{{ value_json.watched_today }}", {**COUNTED, "icon": "mdi:counter"}
     ),
-    Sensor("now_playing", "Now playing", NAMED, {"icon": "mdi:play-circle"}),
+    Sensor("now_playing", "Now playing", PLAYING, {"icon": "mdi:play-circle"}),
     Sensor("last_webhook", "Last webhook", "{{ value_json.last_webhook_at }}", {"device_class": "timestamp"}),
     Sensor(
         "problem",
@@ -86,7 +86,7 @@ SENSORS = (
 def sensors_of(viewer: Viewer) -> Iterator[Sensor]:
     """The sensors of one person."""
     key = f"person_{viewer.id}"
-    yield Sensor(f"{key}_now_playing", f"Now playing: {viewer.name}", NAMED, {"icon": "mdi:play-circle"})
+    yield Sensor(f"{key}_now_playing", f"Now playing: {viewer.name}", PLAYING, {"icon": "mdi:play-circle"})
     today = "{{ value_json.watched_today }}"
     yield Sensor(f"{key}_watched_today", f"Watched today: {viewer.name}", today, {**COUNTED})
 
@@ -99,7 +99,7 @@ def read_messages(connection: Connection, settings: Settings, now: datetime) -> 
     viewers = fetch_all(connection, select(person.c.id, person.c.name).order_by(person.c.id), Viewer)
     whole = summarize(connection, EVERYBODY, now, settings.silence_days)
     playing = visible.current_plays(connection, EVERYBODY)
-    found = dict(describe(settings, SENSORS, f"{settings.mqtt_topic}/state", whole))
+    found = dict(sensor_messages(settings, SENSORS, f"{settings.mqtt_topic}/state", whole))
     for viewer in viewers:
         today = midnight(now, zone_for(connection, viewer.id))
         state = {
@@ -107,7 +107,7 @@ def read_messages(connection: Connection, settings: Settings, now: datetime) -> 
             "watched_today": count_plays(connection, Visitor(person_id=viewer.id, name=viewer.name), today),
         }
         topic = f"{settings.mqtt_topic}/people/{viewer.id}/state"
-        found |= describe(settings, tuple(sensors_of(viewer)), topic, state)
+        found |= sensor_messages(settings, tuple(sensors_of(viewer)), topic, state)
     return found
 
 
@@ -115,7 +115,7 @@ def name_plays(plays: list[PlayJson]) -> str | None:
     return ", ".join(item_name(one, one["artist"]) for one in plays) or None
 
 
-def describe(
+def sensor_messages(
     settings: Settings, sensors: tuple[Sensor, ...], topic: str, state: Summary | Mapping[str, Any]
 ) -> Messages:
     """The state of some sensors, and their configs."""
