@@ -39,7 +39,9 @@ MAX_BATCH = 256
 MAX_PENDING = 4000
 BUSY_TIMEOUT_MS = 5000
 IDLE_SECONDS = 1.0
-LOG_PAGES = 1000
+LOG_PAGES = 4000
+"""Pages of the log, 16 MB, after which a commit moves them into the database; an idle second does it before."""
+
 RECHECK_INTERVAL = 0.4
 
 
