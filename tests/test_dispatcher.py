@@ -249,6 +249,25 @@ def test_a_service_that_is_down_is_probed_and_not_hammered(desk: Desk) -> None:
     assert set(desk.states()) == {"waiting"}
 
 
+def test_it_rests_while_what_is_due_is_for_a_service_that_is_down(desk: Desk) -> None:
+    desk.put(desk.person("anna"), 1, clock.now())
+    at_work, breaker = (
+        desk.service.dispatcher,
+        desk.service.dispatcher.breakers[desk.service.trackers["trakt"].host],
+    )
+    before = desk.loop.run_until_complete(at_work.pause())
+
+    for _ in range(5):
+        breaker.record_failure()
+    shut = desk.loop.run_until_complete(at_work.pause())
+    breaker.open_until = 0.0
+    half = desk.loop.run_until_complete(at_work.pause())
+
+    assert before < 0.01
+    assert shut == dispatcher.IDLE_INTERVAL
+    assert half < 0.01
+
+
 def test_once_it_is_back_everything_drains(desk: Desk) -> None:
     everybody = [desk.person(f"person{number}") for number in range(8)]
     for account_id in everybody:

@@ -11,6 +11,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
+from functools import partial
 from typing import cast
 
 import structlog
@@ -225,10 +226,9 @@ class Dispatcher:
             )
 
     async def pause(self) -> float:
-        """Seconds until the next lane falls due."""
-        due = await self.database.read(
-            lambda connection: leases.find_next_due(connection, list(self.trackers))
-        )
+        """Seconds until the next lane falls due at a tracker that may be sent to."""
+        names = [name for names, _ in self.open_trackers() for name in names]
+        due = await self.database.read(partial(leases.find_next_due, trackers=names))
         if due is None:
             return IDLE_INTERVAL
         return min(max((due - clock.now()).total_seconds(), 0.001), IDLE_INTERVAL)
