@@ -9,6 +9,7 @@ import ssl
 from typing import Any
 
 import starlette.routing
+import structlog
 import uvicorn.server
 from argon2 import PasswordHasher
 from sqlalchemy import Engine
@@ -24,14 +25,18 @@ HASHER = passwords.password_hasher()
 CHEAP = PasswordHasher(time_cost=1, memory_cost=64, parallelism=1)
 
 
+PLAIN = structlog.dev.ConsoleRenderer(colors=False, exception_formatter=structlog.dev.plain_traceback)
+"""Writes a fault as Python does. Where nothing is set up, structlog draws it with all that its functions knew."""
+
 COMPILED: dict[Any, Any] = {}
 """The statements that were compiled in this process, by dialect and statement, for every database of every test."""
 
 
 def apply() -> None:
-    """Hash with little memory, end servers sooner; read certificates, compile statements and paths once in a process."""
+    """Hash with little memory, write faults plainly, end servers sooner; read certificates and compile once in a process."""
     passwords.password_hasher = functools.cache(lambda: CHEAP)
     ssl.create_default_context = sharing(ssl.create_default_context)
+    structlog.configure([*structlog.get_config()["processors"][:-1], PLAIN])
     vars(uvicorn.server)["asyncio"] = Hurried()
     vars(starlette.routing)["compile_path"] = functools.cache(starlette.routing.compile_path)
     db.engine = compiling_once(db.engine)
