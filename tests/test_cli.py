@@ -30,7 +30,7 @@ from tests.fakes.tvtime import TVTime
 from tests.prepared import prepare
 from webhook import app, cli, clock, settings, sources, trackers
 from webhook.accounts import accounts, settings_store
-from webhook.accounts.credentials import Seal
+from webhook.accounts.seal import Seal
 from webhook.cli import _common, doctor, serve
 from webhook.domain.outcome import Park
 from webhook.people import tokens

@@ -33,8 +33,8 @@ from typer.testing import CliRunner
 
 from tests.evening import film
 from webhook import app, cli, clock, logs, settings
-from webhook.accounts.credentials import Seal
 from webhook.accounts.keys import new_key
+from webhook.accounts.seal import Seal
 from webhook.cli import serve
 from webhook.cli._reload import Front
 from webhook.maintenance import integrity

@@ -23,7 +23,7 @@ from tests.forked import FORKS
 from tests.test_data_folder import announce_only
 from webhook import app, cli, clock, settings
 from webhook.accounts import accounts, keys, sealed_secrets, settings_store
-from webhook.accounts.credentials import Seal
+from webhook.accounts.seal import Seal
 from webhook.cli import serve
 from webhook.compat.videoscrobbler import apps
 from webhook.people import people, second_factor, tokens

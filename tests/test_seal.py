@@ -7,7 +7,7 @@ import base64
 import pytest
 from cryptography.fernet import Fernet, InvalidToken
 
-from webhook.accounts.credentials import Seal, Unreadable
+from webhook.accounts.seal import Seal, Unreadable
 
 SEAL = Seal("a key of this house")
 SEALED = SEAL.seal({"access_token": "hush"})

@@ -6,7 +6,7 @@ import pytest
 from sqlalchemy import select
 
 from webhook.accounts import settings_store
-from webhook.accounts.credentials import Seal
+from webhook.accounts.seal import Seal
 from webhook.storage.db import Database
 from webhook.storage.tables import note
 

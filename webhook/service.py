@@ -11,9 +11,10 @@ from typing import Any
 import httpx
 
 from webhook import clock
-from webhook.accounts.credentials import Credentials, Seal
+from webhook.accounts.credentials import Credentials
 from webhook.accounts.oidc import OpenIDProvider
 from webhook.accounts.proxy_sign_in import ProxySignIn
+from webhook.accounts.seal import Seal
 from webhook.accounts.sign_ins import SignIns
 from webhook.history.shows import Episodes
 from webhook.identity.resolver import Identity

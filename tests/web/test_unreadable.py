@@ -11,7 +11,7 @@ from sqlalchemy import Connection
 
 from tests.web.conftest import Household, form_token, serving
 from webhook.accounts import accounts, sealed_secrets, settings_store
-from webhook.accounts.credentials import Seal
+from webhook.accounts.seal import Seal
 from webhook.compat.videoscrobbler import apps
 from webhook.domain.outcome import UNREADABLE
 from webhook.people import people, tokens

@@ -13,7 +13,8 @@ from typing import NamedTuple, Protocol, TypeVar, cast
 from sqlalchemy import Connection, and_, delete, func, insert, select, update
 
 from webhook import clock, trackers
-from webhook.accounts.credentials import Credentials, Seal
+from webhook.accounts.credentials import Credentials
+from webhook.accounts.seal import Seal
 from webhook.domain.event import Action
 from webhook.domain.outcome import Park, Snooze, Undelivered
 from webhook.domain.rules import ALWAYS_ON, FOLLOWS, OPTIONAL_ACTIONS, SWITCHES

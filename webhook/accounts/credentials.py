@@ -3,21 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-import base64
-import binascii
-import hashlib
-import hmac
 import time
 from collections import defaultdict
 from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import datetime, timedelta, tzinfo
-from functools import cached_property
-from typing import TYPE_CHECKING, Any, cast
+from typing import cast
 
-import orjson
 from sqlalchemy import Connection, and_, select, update
 
 from webhook import clock
+from webhook.accounts.seal import Seal, Unreadable
 from webhook.domain.copies import Copy, Expectation, choose_copies
 from webhook.domain.daily_calls import DailyCalls
 from webhook.domain.event import Action, Item
@@ -29,63 +24,15 @@ from webhook.history.shelf import Shelf
 from webhook.queues import calls_left, expectations
 from webhook.queues.expectations import Expected
 from webhook.queues.mark_pace import PaceRequest, find_delays
-from webhook.settings import SettingsError
 from webhook.storage.db import Database
 from webhook.storage.tables import account, delivery, play, play_key
 from webhook.trackers import Library, Renews, Tokens, Tracker, WatchedItem
-
-if TYPE_CHECKING:
-    from cryptography.fernet import Fernet
 
 CALLS_NOTED_EVERY = 10.0
 """Seconds between two notes of the calls that an account has left."""
 
 UNLISTED_PAUSE = timedelta(seconds=20)
 """The wait of deliveries for the first list of what is on a media server."""
-
-
-class Unreadable(SettingsError):
-    """A sealed value that was sealed with another key or is damaged."""
-
-
-SIGNATURE_BYTES = 32
-"""The length of the HMAC with which a Fernet token ends."""
-
-
-class Seal:
-    """Encrypts secrets with a key that is stored outside the database."""
-
-    def __init__(self, secret: str) -> None:
-        self._key = hashlib.sha256(b"watchmark seal\0" + secret.encode()).digest()
-        self.signing = hashlib.sha256(b"watchmark cookies\0" + secret.encode()).hexdigest()
-
-    @cached_property
-    def _fernet(self) -> Fernet:
-        from cryptography.fernet import Fernet
-
-        return Fernet(base64.urlsafe_b64encode(self._key))
-
-    def seal(self, value: Any) -> str:
-        return self._fernet.encrypt(orjson.dumps(value)).decode()
-
-    def open(self, sealed: str) -> Any:
-        """Decrypt a sealed value; raises Unreadable if it was sealed with another key."""
-        if not self.opens(sealed):
-            raise Unreadable("it was sealed with another key than the one that is here")
-        return orjson.loads(self._fernet.decrypt(sealed.encode()))
-
-    def opens(self, sealed: str) -> bool:
-        """True if the value was sealed with this key: its signature is checked, and nothing is decrypted.
-
-        The first half of the key signs all that is before the signature
-        (https://github.com/fernet/spec/blob/master/Spec.md).
-        """
-        try:
-            token = base64.urlsafe_b64decode(sealed.encode())
-        except binascii.Error:
-            return False
-        signed, signature = token[:-SIGNATURE_BYTES], token[-SIGNATURE_BYTES:]
-        return hmac.compare_digest(signature, hmac.digest(self._key[:16], signed, "sha256"))
 
 
 class Credentials:

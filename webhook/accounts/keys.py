@@ -17,7 +17,7 @@ import structlog
 from sqlalchemy import Connection
 
 from webhook import clock
-from webhook.accounts.credentials import Seal
+from webhook.accounts.seal import Seal
 from webhook.accounts.sealed_secrets import (
     DESCRIBE_UNREADABLE,
     RENEW_SECRET,

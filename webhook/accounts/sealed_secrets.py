@@ -13,7 +13,7 @@ import structlog
 from sqlalchemy import Column, Connection, delete, select, update
 
 from webhook import clock
-from webhook.accounts.credentials import Seal
+from webhook.accounts.seal import Seal
 from webhook.domain.outcome import UNREADABLE, Park
 from webhook.people import tokens
 from webhook.people.tokens import ListedToken

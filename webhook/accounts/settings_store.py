@@ -12,7 +12,7 @@ from sqlalchemy import Connection, delete, insert, select
 
 from webhook import clock, settings
 from webhook.accounts import oidc, proxy_sign_in
-from webhook.accounts.credentials import Seal
+from webhook.accounts.seal import Seal
 from webhook.settings import Environ, Settings, SettingsError, variable
 from webhook.storage.db import Database
 from webhook.storage.tables import note

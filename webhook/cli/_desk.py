@@ -17,7 +17,7 @@ from sqlalchemy.exc import ArgumentError
 
 from webhook import settings as environment
 from webhook.accounts import keys, settings_store
-from webhook.accounts.credentials import Credentials, Seal
+from webhook.accounts.seal import Seal
 from webhook.maintenance import backup
 from webhook.people import people
 from webhook.settings import Environ, Settings, SettingsError
@@ -30,6 +30,7 @@ from webhook.system.permissions import can_use, nearest, remedy
 if TYPE_CHECKING:
     import httpx
 
+    from webhook.accounts.credentials import Credentials
     from webhook.servers import Server
     from webhook.trackers import Tracker
 
@@ -48,7 +49,12 @@ class Desk:
     environ: Environ
     database: Database
     seal: Seal
-    credentials: Credentials
+
+    @cached_property
+    def credentials(self) -> Credentials:
+        from webhook.accounts.credentials import Credentials
+
+        return Credentials(self.database, self.seal)
 
     @cached_property
     def http(self) -> httpx.AsyncClient:
@@ -92,7 +98,7 @@ def desk(settings: Settings, environ: Environ, database: Database) -> Desk:
         environ, database.ask(lambda connection: settings_store.load_settings(connection, sealed))
     )
     settings = environment.load(environ)
-    return Desk(settings, environ, database, sealed, Credentials(database, sealed))
+    return Desk(settings, environ, database, sealed)
 
 
 @contextmanager

@@ -11,7 +11,7 @@ from sqlalchemy import Connection
 
 from webhook import clock, sources
 from webhook.accounts import sealed_secrets
-from webhook.accounts.credentials import Seal
+from webhook.accounts.seal import Seal
 from webhook.cli._common import (
     Json,
     Whose,

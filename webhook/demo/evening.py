@@ -20,7 +20,8 @@ from sqlalchemy import Connection, func, select
 from webhook import client, clock, trackers
 from webhook import settings as environment
 from webhook.accounts import accounts, keys
-from webhook.accounts.credentials import Credentials, Seal
+from webhook.accounts.credentials import Credentials
+from webhook.accounts.seal import Seal
 from webhook.demo.catalogue import trakt_catalogue
 from webhook.demo.script import EXPECTED_SUMMARY, Request, scenes, tvtime_episodes, tvtime_movie
 from webhook.demo.stage import (

@@ -19,7 +19,7 @@ import structlog
 from sqlalchemy import Connection, select
 
 from webhook import clock
-from webhook.accounts.credentials import Seal
+from webhook.accounts.seal import Seal
 from webhook.domain.outcome import Dead, Undelivered
 from webhook.queues import listening
 from webhook.queues.inbox import LISTENED_CONTENT_TYPE, ReceivedWebhook

@@ -12,7 +12,7 @@ from sqlalchemy import Connection, and_, delete, func, insert, or_, select, upda
 from typing_extensions import TypedDict
 
 from webhook.accounts import sealed_secrets
-from webhook.accounts.credentials import Seal
+from webhook.accounts.seal import Seal
 from webhook.clock import stamp
 from webhook.people import tokens
 from webhook.people.people import PeopleError

@@ -9,7 +9,7 @@ from pydantic import Field
 from sqlalchemy import Connection
 
 from webhook import clock
-from webhook.accounts.credentials import Seal
+from webhook.accounts.seal import Seal
 from webhook.compat.videoscrobbler import apps
 from webhook.compat.videoscrobbler.apps import AppJson
 from webhook.people import people

@@ -11,7 +11,7 @@ from sqlalchemy import Connection, delete, func, select, update
 
 from webhook import clock, sources
 from webhook.accounts import sealed_secrets
-from webhook.accounts.credentials import Seal
+from webhook.accounts.seal import Seal
 from webhook.clock import stamp
 from webhook.people import oidc_users, passkeys, passwords, people, scopes, sessions, tokens
 from webhook.people.scopes import Scope
