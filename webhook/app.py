@@ -27,7 +27,6 @@ from webhook.identity.resolver import Identity
 from webhook.maintenance import updates
 from webhook.maintenance.backup_schedule import BackupSchedule
 from webhook.maintenance.integrity import Integrity
-from webhook.maintenance.notifications import Notifier, Watcher
 from webhook.maintenance.pruner import Pruner
 from webhook.network.asgi import ForwardedHeaders
 from webhook.people import people, tokens
@@ -299,6 +298,8 @@ def background_tasks(service: Service) -> list[asyncio.Task[Any]]:
         chores["catch-up"] = service.catch_up.run
         chores["listeners"] = service.listeners.run
     if settings.notify_urls.get_secret_value():
+        from webhook.maintenance.notifications import Notifier, Watcher
+
         chores["watcher"] = Watcher(database, Notifier(settings), settings.silence_days).run
     if settings.mqtt_url.get_secret_value():
         from webhook.web.now.mqtt import Publisher  # late: most have no broker
