@@ -92,9 +92,12 @@ class Bench(Desk):
 
     def claim(self, age: timedelta) -> Lane:
         """Claim the account's lane, as if this long ago."""
-        request = ClaimRequest(now=clock.now() - age, lanes=1, batch={"trakt": Batch(16, 16)})
-        ((lane,),) = self.database.do(lambda connection: leases.claim_lanes(connection, [request]))
+        (lane,) = self.try_claim(age)
         return lane
+
+    def try_claim(self, age: timedelta) -> list[Lane]:
+        request = ClaimRequest(now=clock.now() - age, lanes=1, batch={"trakt": Batch(16, 16)})
+        return self.database.do(lambda connection: leases.claim_lanes(connection, [request]))[0]
 
     def work_until_held(self, lane: Lane, then: Callable[[], None]) -> None:
         """Work on the lane; when its first settlement is held back, do what is to happen `then`, and release it."""
@@ -234,7 +237,7 @@ def test_what_was_in_hand_when_its_worker_was_killed_says_what_is_done_about_it(
     bench.put(bench.account_id, 1, clock.now() - timedelta(hours=2))
     bench.claim(timedelta(hours=1))
 
-    bench.claim(timedelta(0))  # by another, since the lease has run out
+    assert bench.try_claim(timedelta(0)) == []  # by another, since the lease has run out
 
     (shown,) = bench.database.ask(list_deliveries)["items"]
     assert (shown["state"], shown["attempts"]) == ("waiting", 0)

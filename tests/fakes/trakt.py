@@ -290,7 +290,7 @@ class Device:
 
 @dataclass
 class User:
-    """An account and all that is in it."""
+    """An account and all that is in it. `journal` is what was done, in order: `start`, `pause`, `watched` and of what."""
 
     name: str
     vip: bool = True
@@ -304,6 +304,7 @@ class User:
     activities: dict[tuple[str, str], datetime] = field(default_factory=dict)
     writes: list[datetime] = field(default_factory=list)
     reads: list[datetime] = field(default_factory=list)
+    journal: list[tuple[str, Json]] = field(default_factory=list)
     refreshes: int = 0
 
 
@@ -621,6 +622,7 @@ class Trakt(Fake):
             **entry.wire(),
         }
         ask.user.playback.pop(entry.key, None)
+        ask.user.journal.append(("start", entry.data["ids"]))
         return scrobbled("start", entry, progress)
 
     def pause(self, ask: Ask, entry: Entry, progress: float) -> Response:
@@ -647,6 +649,7 @@ class Trakt(Fake):
         ask.user.playback.pop(entry.key, None)
         ask.user.playback[entry.key] = {**saved, **entry.wire()}
         self.touch(ask.user, entry.kind, "paused_at")
+        ask.user.journal.append(("pause", entry.data["ids"]))
         return scrobbled("pause", entry, progress)
 
     def window(self, ask: Ask, entry: Entry) -> datetime | None:
@@ -662,6 +665,7 @@ class Trakt(Fake):
         watched_at = self.switches.unknown_date if at is None else iso(at)
         row = {"id": next(self.ids), "watched_at": watched_at, "action": action, "type": entry.kind}
         user.history.append({**row, **entry.wire()})
+        user.journal.append(("watched", entry.data["ids"]))
         user.playback.pop(entry.key, None)
         user.watchlist.pop(entry.key, None)
         if entry.show is not None:

@@ -13,6 +13,8 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
+from itertools import combinations
+from operator import itemgetter
 from pathlib import Path
 from typing import Any, cast
 
@@ -26,6 +28,7 @@ from tests.faults.disk import Disk
 from tests.forked import Forked
 from tests.running import ROOT, SOON, Process, eventually
 from webhook import clock
+from webhook.domain import retry
 from webhook.storage.tables import account
 
 PATIENT = {"HASTY_TIMEOUT": "60", "HASTY_LEASE": "60", "HASTY_LANE": "60"}
@@ -138,9 +141,16 @@ class Installation:
         self.process.prepared(lambda connection, _: expire_leases(connection))
 
     def resume(self, *names: str) -> None:
-        """Start it again without the fault, and let it work off everything."""
+        """Start it again without the fault, and let it work off everything, in the order in which it was heard."""
+        self.work_off(*names)
+        assert self.disorder() == []
+
+    def work_off(self, *names: str) -> None:
         self.start_safely(*names, HASTY_TIMEOUT="60", HASTY_LEASE="1.5")
         self.process.drain(60)
+
+    def disorder(self) -> list[str]:
+        return disorder(self.trakt, self.process.everything("/deliveries", tracker="trakt"))
 
     def history(self) -> list[int]:
         """The TheTVDB ids of the episodes in the history at Trakt, in the order in which they were recorded."""
@@ -242,6 +252,43 @@ def lost_and_doubled(acknowledged: Iterable[int], found: Counter[int]) -> tuple[
     """The acknowledged that are not there, and what is there more than once."""
     lost = sorted(number for number in acknowledged if not found[number])
     return lost, sorted(number for number, count in found.items() if count > 1)
+
+
+def disorder(
+    trakt: Trakt, deliveries: Iterable[Mapping[str, Any]], person: str = "me", user: str = "anna"
+) -> list[str]:
+    """What Trakt recorded of an account's deliveries before something that was heard earlier.
+
+    Heard earlier is what happened no later and was enqueued before. Of what was done of one episode several times it
+    does not say which was meant, and a delivery that may itself be the trouble lets others go first after some tries.
+    """
+    mine = sorted((one for one in deliveries if one["person"] == person), key=itemgetter("id"))
+    stuck = {one["play"] for one in mine if one["attempts"] >= retry.TRIES_IN_FRONT}
+    asked = [
+        (deed(one), number_of(one["number"]), one["happened_at"]) for one in mine if one["play"] not in stuck
+    ]
+    times = Counter((what, number) for what, number, _ in asked)
+    journal = [(what, ids["tvdb"]) for what, ids in [*trakt.user(user).journal]]
+    first = {done: place for place, done in reversed([*enumerate(journal)])}
+    places = [
+        (first[what, number], at, f"{what} {number}")
+        for what, number, at in asked
+        if times[what, number] == 1 and (what, number) in first
+    ]
+    late = [
+        f"{other} came before {one}"
+        for (place, at, one), (other_place, other_at, other) in combinations(places, 2)
+        if other_place < place and at <= other_at
+    ]
+    webhooks = [one["webhook"] for one in mine if one["webhook"] is not None]
+    return late if webhooks == sorted(webhooks) else [*late, f"the webhooks were taken as {webhooks}"]
+
+
+def deed(delivery: Mapping[str, Any]) -> str:
+    """What Trakt does for a delivery, in the words of its journal."""
+    if delivery["mark"]:
+        return "watched"
+    return "start" if delivery["action"] in ("start", "resume") else "pause"
 
 
 def promptly(holds: Callable[[], bool], seconds: float) -> bool:

@@ -1,4 +1,4 @@
-"""kill -9 at random moments: every acknowledged play is once in the history and once at the tracker.
+"""kill -9 at random moments: every acknowledged play is once in the history and once at the tracker, in order.
 
 The fake Trakt takes part: it fails, it throttles, it records a call and then answers 502 or nothing.
 It has no window in which a second scrobble of an episode is refused, so that nothing but Watchmark
@@ -21,7 +21,7 @@ from tests.evening import plex
 from tests.fakes._server import Call, Fault, Faults, Server
 from tests.fakes.trakt import Trakt
 from tests.fakes.tvtime import TVTime
-from tests.faults.house import Altered, Senders, at, lost_and_doubled, promptly, recorded
+from tests.faults.house import Altered, Senders, at, disorder, lost_and_doubled, promptly, recorded
 
 KILLS, KILLS_ON_POSTGRES, MANY_KILLS = 16, 6, 300
 TROUBLE: list[tuple[float, dict[str, Any]]] = [
@@ -74,13 +74,13 @@ class Street:
         self.senders = Senders(dice)
 
     def kill(self, times: int) -> None:
-        """Kill it so many times; a slow machine, on which few webhooks come that far, some times more."""
+        """Kill it so many times; a slow machine, on which few webhooks come that far, some times more and later."""
         for turn in range(4 * times):
             if turn >= times and len(self.senders.acknowledged) > times / 2:
                 return
             self.process.start()
             self.senders.begin(self.process)
-            time.sleep(self.dice.uniform(0.02, 0.4))
+            time.sleep(self.dice.uniform(0.02, 0.4) * (1 + turn // times))
             self.process.kill()
             self.senders.end()
 
@@ -124,7 +124,9 @@ def kept_its_promise(street: Street, times: int) -> None:
     assert set(street.senders.answers) == {200}
     assert lost_and_doubled(acknowledged, street.process.watched()) == ([], [])
     assert lost_and_doubled(acknowledged, recorded(street.trakt)) == ([], [])
-    states = {(entry["mark"], entry["state"]) for entry in street.process.everything("/deliveries")}
+    deliveries = street.process.everything("/deliveries")
+    assert disorder(street.trakt, [entry for entry in deliveries if entry["tracker"] == "trakt"]) == []
+    states = {(entry["mark"], entry["state"]) for entry in deliveries}
     assert {state for mark, state in states if mark} <= {"done"}
     # A pause of which the position is not known for sure leaves a better resume point alone.
     assert {state for _, state in states} <= {"done", "superseded", "expired", "skipped"}

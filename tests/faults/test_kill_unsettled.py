@@ -97,10 +97,39 @@ def test_sending_again_without_a_look_is_found_out(installation: Installation) -
     """The proof that the tests above would see a mark that was made twice."""
     kill_ahead(installation, MAX_UNSETTLED + 1)
 
-    installation.resume("blind")
+    installation.work_off("blind")
 
     doubled = {number for number, count in recorded(installation.trakt).items() if count == 2}
     assert doubled == {number_of(number) for number in range(1, MAX_UNSETTLED + 2)}
+
+
+@pytest.mark.parametrize("installation", ["sqlite"], indirect=True)
+def test_an_order_that_is_not_kept_is_found_out(installation: Installation) -> None:
+    """The proof that each test that kills would see it."""
+    kill_ahead(installation, MAX_UNSETTLED + 1)
+
+    installation.work_off("newest_first")
+
+    assert installation.disorder() != []
+
+
+@pytest.mark.parametrize("installation", ["sqlite", "postgres"], indirect=True)
+def test_what_comes_after_the_kill_waits_behind_what_was_in_hand(installation: Installation) -> None:
+    """What was being sent is looked up after some time, and nothing that was heard later goes before it."""
+    installation.trakt.faults.add("POST /scrobble/stop", status=503, delay=60)
+    installation.start(**PATIENT)
+    assert installation.process.post("plex", plex("media.scrobble", 1)).status_code == 200
+    eventually(lambda: bool(installation.trakt.made("POST /scrobble/stop")), "the call is made")
+    installation.kill()
+
+    installation.start_safely(HASTY_GATEWAY="1.5", HASTY_LEASE="1.5", HASTY_TIMEOUT="60")
+    for event, number in (("media.scrobble", 2), ("media.play", 3)):
+        assert installation.process.post("plex", plex(event, number)).status_code == 200
+    installation.process.drain(60)
+
+    done = [(what, ids["tvdb"]) for what, ids in installation.trakt.user("anna").journal]
+    assert done == [("watched", number_of(1)), ("watched", number_of(2)), ("start", number_of(3))]
+    assert installation.disorder() == []
 
 
 def test_claims_that_are_not_synced_before_their_deliveries_are_sent_are_found_out(
@@ -109,7 +138,7 @@ def test_claims_that_are_not_synced_before_their_deliveries_are_sent_are_found_o
     """The proof that the tests above would see what a power cut makes to be sent twice."""
     kill_ahead(powered, MAX_UNSETTLED + 1, "unsynced")
 
-    powered.resume()
+    powered.work_off()
 
     doubled = {number for number, count in recorded(powered.trakt).items() if count == 2}
     assert doubled == {number_of(number) for number in range(1, MAX_UNSETTLED + 2)}

@@ -99,7 +99,7 @@ def test_the_power_cut_is_one_where_commits_are_not_synced(evening: Evening, car
     """The proof that the test above would find it: plays are lost, though Trakt has some of them."""
     for _ in range(CARELESS_ROUNDS):
         evening.cut(0.2, careless)
-        evening.powered.resume()
+        evening.powered.work_off()
         here, there = evening.powered.process.watched(), recorded(evening.powered.trakt)
         assert evening.powered.process.stop() == 0
         assert evening.acknowledged

@@ -153,12 +153,13 @@ def cut_lane(connection: Connection, lane: Lane, claimed: Collection[int]) -> La
 
 
 def fetch_lane(connection: Connection, row: AccountRow, request: ClaimRequest) -> Lane | None:
-    """The lane with the deliveries at its head; released, and None, if nothing is due."""
+    """The lane with the deliveries at its head; released, and None, if nothing is due or may be sent yet."""
     batch = request.batch[row.tracker]
     heads = fetch_heads(connection, row.id, request.now, batch)
     if any(head.claimed for head in heads):
-        postpone_in_hand(connection, delivery.c.account_id == row.id, request.now)
-        heads = fetch_heads(connection, row.id, request.now, batch)
+        hold_in_hand(connection, delivery.c.account_id == row.id, request.now)
+        release_lane(connection, row.id)
+        return None
     if find_undoings(heads):
         put_behind_marks(connection, heads)
         heads = fetch_heads(connection, row.id, request.now, batch)
@@ -178,14 +179,18 @@ def fetch_lane(connection: Connection, row: AccountRow, request: ClaimRequest) -
     )
 
 
-def postpone_in_hand(connection: Connection, condition: ColumnElement[bool], now: datetime) -> None:
-    """Postpone the deliveries that a killed worker was sending, which may have arrived.
+def hold_in_hand(connection: Connection, condition: ColumnElement[bool], now: datetime) -> None:
+    """Hold the lanes of which a killed worker was sending something, which may have arrived.
 
-    They are looked up before they are sent again, and not before the tracker has had the time to record them.
+    It is looked up before it is sent again, and not before the tracker has had the time to record it. Until then
+    the whole lane waits, since what was heard later must not go before it.
     """
     in_hand = and_(condition, delivery.c.claimed.is_(True), delivery.c.state == DeliveryState.WAITING)
-    values = {"claimed": False, "unsure": True, "due_at": literal(now + retry.UNSURE_PAUSE, Utc)}
-    connection.execute(update(delivery).where(in_hand).values(values))
+    until = literal(now + retry.UNSURE_PAUSE, Utc)
+    sooner = or_(account.c.held_until.is_(None), account.c.held_until < until)
+    held = account.c.id.in_(select(delivery.c.account_id).where(in_hand))
+    connection.execute(update(account).where(held, sooner).values(held_until=until))
+    connection.execute(update(delivery).where(in_hand).values(claimed=False, unsure=True))
 
 
 WAITING = (
@@ -343,7 +348,7 @@ def renew_leases(connection: Connection, waiting: list[Renewal]) -> list[None]:
 
 def drop_leases(connection: Connection, now: datetime) -> None:
     """Free the lanes of a killed process at startup on SQLite, where only one process can run."""
-    postpone_in_hand(connection, true(), now)
+    hold_in_hand(connection, true(), now)
     stale = account.c.leased_until.is_not(None)
     connection.execute(update(account).where(stale).values(leased_until=None, due_at=FIRST_DUE))
 
