@@ -73,7 +73,7 @@ OPTIONAL: Mapping[str, Any] = {
     "user": "anna", "user_id": "17", "server": "attic-uuid", "server_name": "Attic", "player": "Sofa",
     "player_id": "sofa-uuid", "session": "9", "library": "TV Shows", "item_key": "4711", "position_ms": 600_000,
     "duration_ms": 2_700_000, "progress": 22.2, "completed": True, "rating": 7.5, "view_count": 2, "last_played_at": NOW,
-    "show_key": "4700",
+    "show_key": "4700", "record": "2091",
 }  # fmt: skip
 
 
@@ -149,6 +149,7 @@ class Rows:
         self.library()
         self.tokens()
         self.apps()
+        self.passkeys()
         self.sign_ins()
         return self
 
@@ -403,6 +404,15 @@ class Rows:
         self.connection.execute(insert(tables.app_session), {"token_id": session, "app_id": self.app.id})
         for whom, person_id in zip(apps.SEEN_BY, (self.owner, *self.members), strict=False):
             apps.set_seen_by(self.connection, person_id, whom)
+
+    def passkeys(self) -> None:
+        """Used and not used yet, for an address and for one that it was before."""
+        made = product((self.owner, self.members[0]), ("watchmark.test", "before.test"), (None, NOW))
+        for number, (person_id, rp_id, used) in enumerate(made):
+            self.add(
+                tables.passkey, person_id=person_id, name=f"Key {number}", rp_id=rp_id, credential_id=f"id{number}",
+                public_key="", user_handle="", sign_count=number, created_at=NOW, last_used=used,
+            )  # fmt: skip
 
     def sign_ins(self) -> None:
         held = self.service.sign_ins.held
