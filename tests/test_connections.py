@@ -288,13 +288,26 @@ NOW_CLOSED = OK.replace(b"Set-Cookie: a=b", b"Connection: close")
         (OK, 1),
         (CHUNKED, 1),
         (b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\nHTTP/1.1 100 Continue\r\n\r\n" + OK, 1),
+        (CHUNKED.replace(b"1\r\n", b"1 \r\n"), 1),
+        (OK.replace(b"\r\n", b"\n"), 1),
         (NOW_CLOSED, 2),
         (UNTIL_THE_END, 2),
         (OK.replace(b"1.1", b"1.0"), 2),
         (OK + OK, 2),
         (OK + b"HTTP/1.1 5", 2),
     ],
-    ids=["length", "chunks", "announced", "closed", "until the end", "HTTP/1.0", "twice", "more behind"],
+    ids=[
+        "length",
+        "chunks",
+        "announced",
+        "spaces",
+        "no CR",
+        "closed",
+        "until the end",
+        "HTTP/1.0",
+        "twice",
+        "more behind",
+    ],
 )
 def test_an_answer_comes_whole_and_its_connection_is_kept_if_it_can_be(
     run: Any, answer: bytes, connections: int

@@ -87,6 +87,10 @@ class Connection(asyncio.Protocol):
     def __init__(self) -> None:
         self.loop = asyncio.get_running_loop()
         self.parser = HttpResponseParser(self)
+        # What hand-made servers send; a recipient may take a line without its CR (RFC 9112, 2.2).
+        self.parser.set_dangerous_leniencies(
+            lenient_optional_cr_before_lf=True, lenient_spaces_after_chunk_size=True
+        )
         self.answer: Answer | None = None
         self.headers: Headers = []
         self.unparsed = 0  # bytes since the last piece of an answer
