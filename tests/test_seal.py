@@ -40,3 +40,11 @@ def test_anything_else_is_refused_as_the_library_refuses_it(sealed: str) -> None
     assert not SEAL.opens(sealed)
     with pytest.raises(Unreadable):
         SEAL.open(sealed)
+
+
+def test_what_is_opened_twice_is_the_readers_own() -> None:
+    SEAL.open(SEALED)["access_token"] = "changed"
+
+    assert SEAL.open(SEALED) == {"access_token": "hush"}
+    with pytest.raises(Unreadable):
+        Seal("another key").open(SEALED)

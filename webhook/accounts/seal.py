@@ -6,7 +6,7 @@ import base64
 import binascii
 import hashlib
 import hmac
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING, Any
 
 import orjson
@@ -21,6 +21,9 @@ class Unreadable(SettingsError):
     """A sealed value that was sealed with another key or is damaged."""
 
 
+MAX_DECRYPTED = 256
+"""Sealed values that are not decrypted anew each time their accounts are claimed."""
+
 SIGNATURE_BYTES = 32
 """The length of the HMAC with which a Fernet token ends."""
 
@@ -31,6 +34,7 @@ class Seal:
     def __init__(self, secret: str) -> None:
         self._key = hashlib.sha256(b"watchmark seal\0" + secret.encode()).digest()
         self.signing = hashlib.sha256(b"watchmark cookies\0" + secret.encode()).hexdigest()
+        self._decrypt_once = lru_cache(MAX_DECRYPTED)(self._decrypt)
 
     @cached_property
     def _fernet(self) -> Fernet:
@@ -43,9 +47,12 @@ class Seal:
 
     def open(self, sealed: str) -> Any:
         """Decrypt a sealed value; raises Unreadable if it was sealed with another key."""
+        return orjson.loads(self._decrypt_once(sealed))
+
+    def _decrypt(self, sealed: str) -> bytes:
         if not self.opens(sealed):
             raise Unreadable("it was sealed with another key than the one that is here")
-        return orjson.loads(self._fernet.decrypt(sealed.encode()))
+        return self._fernet.decrypt(sealed.encode())
 
     def opens(self, sealed: str) -> bool:
         """True if the value was sealed with this key: its signature is checked, and nothing is decrypted.
