@@ -251,21 +251,38 @@ def test_a_service_that_is_down_is_probed_and_not_hammered(desk: Desk) -> None:
 
 def test_it_rests_while_what_is_due_is_for_a_service_that_is_down(desk: Desk) -> None:
     desk.put(desk.person("anna"), 1, clock.now())
-    at_work, breaker = (
-        desk.service.dispatcher,
-        desk.service.dispatcher.breakers[desk.service.trackers["trakt"].host],
-    )
-    before = desk.loop.run_until_complete(at_work.pause())
+    at_work = desk.service.dispatcher
+    breaker = at_work.breakers[desk.service.trackers["trakt"].host]
 
     for _ in range(5):
         breaker.record_failure()
-    shut = desk.loop.run_until_complete(at_work.pause())
+    shut = desk.loop.run_until_complete(at_work.claim())
+    pause = dispatcher.seconds_until(shut.next_due)
     breaker.open_until = 0.0
-    half = desk.loop.run_until_complete(at_work.pause())
+    half = desk.loop.run_until_complete(at_work.claim())
+    desk.loop.run_until_complete(asyncio.wait(at_work._lanes))
 
-    assert before < 0.01
-    assert shut == dispatcher.IDLE_INTERVAL
-    assert half < 0.01
+    assert not shut
+    assert pause == dispatcher.IDLE_INTERVAL
+    assert len(half) == 1
+
+
+def test_who_claims_nothing_is_told_when_the_next_lane_falls_due(desk: Desk) -> None:
+    soon = clock.now() + timedelta(seconds=0.5)
+    anna = desk.person("anna")
+    desk.put(anna, 1, clock.now())
+    desk.database.do(
+        lambda connection: connection.execute(
+            update(account).where(account.c.id == anna).values(held_until=soon)
+        )
+    )
+
+    claim = desk.loop.run_until_complete(desk.service.dispatcher.claim())
+
+    assert not claim
+    assert claim.next_due == soon
+    assert 0 < dispatcher.seconds_until(claim.next_due) <= 0.5
+    assert dispatcher.seconds_until(None) == dispatcher.IDLE_INTERVAL
 
 
 def test_once_it_is_back_everything_drains(desk: Desk) -> None:

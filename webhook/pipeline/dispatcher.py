@@ -10,8 +10,8 @@ import asyncio
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import timedelta
-from functools import partial
+from datetime import datetime, timedelta
+from itertools import chain
 from typing import cast
 
 import structlog
@@ -24,7 +24,7 @@ from webhook.pipeline.breaker import MAX_LANES, Breaker
 from webhook.pipeline.lanes import LaneContext
 from webhook.pipeline.pace import Pace
 from webhook.queues import leases
-from webhook.queues.leases import Batch, ClaimRequest, Lane, Renewal
+from webhook.queues.leases import Batch, Claim, ClaimRequest, Lane, Renewal
 from webhook.storage.db import Database, Unavailable
 from webhook.trackers import Batches, Tracker
 
@@ -85,8 +85,8 @@ class Dispatcher:
         while not stop.is_set():
             self.health.stepped_at = time.monotonic()
             try:
-                claimed = await self.claim()
-                pause = 0.0 if claimed else await self.pause()
+                claim = await self.claim()
+                pause = 0.0 if claim else seconds_until(claim.next_due)
             except Unavailable as error:
                 log.warning(
                     "The database is unavailable; deliveries wait.",
@@ -121,17 +121,18 @@ class Dispatcher:
                     why=str(error),
                 )
 
-    async def claim(self) -> int:
-        """Claim as many lanes as are free and start work on them; returns their number."""
+    async def claim(self) -> Claim:
+        """Claim as many lanes as are free at the trackers that may be sent to, and start work on them."""
         if len(self._lanes) >= MAX_LANES:
             self._freed.clear()
             await self._freed.wait()
-        claimed = 0
+        claims = []
         for names, most in self.open_trackers():
             free = min(most, MAX_LANES - len(self._lanes))
             if free > 0:
-                claimed += await self.claim_of(names, free)
-        return claimed
+                claims.append(await self.claim_of(names, free))
+        dues = [claim.next_due for claim in claims if claim.next_due is not None]
+        return Claim(chain(*claims), min(dues, default=None))
 
     def open_trackers(self) -> list[tuple[list[str], int]]:
         """The trackers that may be sent to now, with their number of lanes: one for a tracker in trouble."""
@@ -139,12 +140,12 @@ class Dispatcher:
         ill = [name for name, tracker in self.trackers.items() if self.breakers[tracker.host].lanes() == 1]
         return [*([(well, MAX_LANES)] if well else []), *(([name], 1) for name in ill)]
 
-    async def claim_of(self, names: list[str], most: int) -> int:
+    async def claim_of(self, names: list[str], most: int) -> Claim:
         batch = {name: self._batches[name] for name in names}
         request = ClaimRequest(now=clock.now(), lanes=most, batch=batch, lease=leases.LEASE)
-        claimed = await self.database.write(leases.claim_lanes, request)
-        self.start(claimed)
-        return len(claimed)
+        claim = await self.database.write(leases.claim_lanes, request)
+        self.start(claim)
+        return claim
 
     def start(self, claimed: Sequence[Lane]) -> None:
         """Start work on claimed lanes, first on those that wait for an answer from the network."""
@@ -225,13 +226,12 @@ class Dispatcher:
                 exc_info=error,
             )
 
-    async def pause(self) -> float:
-        """Seconds until the next lane falls due at a tracker that may be sent to."""
-        names = [name for names, _ in self.open_trackers() for name in names]
-        due = await self.database.read(partial(leases.find_next_due, trackers=names))
-        if due is None:
-            return IDLE_INTERVAL
-        return min(max((due - clock.now()).total_seconds(), 0.001), IDLE_INTERVAL)
+
+def seconds_until(due: datetime | None) -> float:
+    """Seconds until the next lane falls due; no more than the idle interval, since others enqueue too."""
+    if due is None:
+        return IDLE_INTERVAL
+    return min(max((due - clock.now()).total_seconds(), 0.001), IDLE_INTERVAL)
 
 
 def batch_of(tracker: Tracker) -> Batch:

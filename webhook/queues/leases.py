@@ -7,7 +7,7 @@ the fence: a settlement or a renewal of an earlier claim changes nothing.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from itertools import takewhile
@@ -75,6 +75,14 @@ class Lane:
     rows: Sequence[DeliveryRow]
 
 
+class Claim(list[Lane]):
+    """The claimed lanes, and where there is none the time at which the next one falls due, if something waits."""
+
+    def __init__(self, lanes: Iterable[Lane] = (), next_due: datetime | None = None) -> None:
+        super().__init__(lanes)
+        self.next_due = next_due
+
+
 # Built once, here and below: building a statement costs more than executing it.
 FREE_ACCOUNTS = (
     select(account.c.id)
@@ -121,8 +129,13 @@ UNCLAIM_DELIVERIES = Prepared(
 )
 
 
-def claim_lanes(connection: Connection, waiting: list[ClaimRequest]) -> list[list[Lane]]:
-    return [claim_for(connection, request) for request in waiting]
+def claim_lanes(connection: Connection, waiting: list[ClaimRequest]) -> list[Claim]:
+    return [claim_or_wait(connection, request) for request in waiting]
+
+
+def claim_or_wait(connection: Connection, request: ClaimRequest) -> Claim:
+    lanes = claim_for(connection, request)
+    return Claim(lanes, None if lanes else find_next_due(connection, request.batch))
 
 
 def claim_for(connection: Connection, request: ClaimRequest) -> list[Lane]:
