@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
-import jwt
 from sqlalchemy import Connection
 from starlette.requests import Request
 
@@ -130,6 +129,8 @@ class TVTimeAuth:
         return {name: self.issue(guest.id, name, guest.proof, life) for name, life in TOKEN_LIVES.items()}
 
     def issue(self, person_id: int, use: str, proof: str, life: timedelta) -> str:
+        import jwt
+
         now = clock.now()
         about = {"id": person_id, "use": use, "by": proof, "iss": ISSUER, "aud": ISSUER}
         times = {"iat": int(now.timestamp()), "exp": int((now + life).timestamp())}
@@ -158,6 +159,8 @@ def bearer(request: Request) -> str:
 
 def decode_token(key: bytes, token: str, *, aged: bool) -> Mapping[str, Any]:
     """The claims of a token that was signed here; empty for any other, or if expired unless `aged`."""
+    import jwt
+
     try:
         return jwt.decode(
             token,
