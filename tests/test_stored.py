@@ -114,3 +114,11 @@ def test_what_the_environment_says_wrong_is_left_for_the_start_to_say() -> None:
 
     assert held["TMDB_API_URL"] == "http://a:b"
     assert without == {}
+
+
+def test_of_the_plug_ins_only_those_are_looked_at_of_which_a_setting_is_there() -> None:
+    found = settings_store.setting_groups(
+        {"SIMKL_CLIENT_ID": "id", "PLEX_URL": "http://plex", "TMDB_TOKEN": ""}
+    )
+
+    assert {prefix for _, prefix, _ in found} == {"", "oidc_", "proxy_sign_in_", "simkl_", "plex_"}

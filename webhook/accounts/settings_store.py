@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Container, Mapping
+from types import ModuleType
 
 import structlog
 from pydantic import BaseModel
 from sqlalchemy import Connection, delete, insert, select
 
 from webhook import clock, settings
-from webhook.accounts import oidc, proxy_sign_in
 from webhook.accounts.seal import Seal
-from webhook.settings import Environ, Settings, SettingsError, variable
+from webhook.settings import Environ, Settings, SettingsError, is_mentioned, variable
 from webhook.storage.db import Database
 from webhook.storage.tables import note
+from webhook.system.modules import list_modules, load_modules
 
 log = structlog.get_logger()
 
@@ -32,11 +33,12 @@ ENVIRONMENT_ONLY = frozenset(
         "SECRET_KEY",
         "ADMIN_PASSWORD",
         "WORKER",
-        *(variable("oidc_", field) for field in oidc.Settings.model_fields),
-        *(variable("proxy_sign_in_", field) for field in proxy_sign_in.Settings.model_fields),
     }
 )
 """Settings of the environment only, which are needed before the database is read, or protect it."""
+
+SIGN_INS = ("OIDC_", "PROXY_SIGN_IN_")
+"""The beginnings of those of the environment only that say who signs people in."""
 
 
 WATCH_INTERVAL = 2.0
@@ -82,7 +84,7 @@ def change_settings(
 
 def is_fixed(given: Environ, name: str) -> bool:
     """True if only the environment may set it, or already does."""
-    return name in ENVIRONMENT_ONLY or is_set(given, name)
+    return name in ENVIRONMENT_ONLY or name.startswith(SIGN_INS) or is_set(given, name)
 
 
 async def watch_settings(
@@ -119,22 +121,26 @@ def is_set(environ: Environ, name: str) -> bool:
 # --- what of it can be used
 
 
-def setting_groups() -> list[tuple[str, str, type[BaseModel]]]:
-    """All settings in groups: heading, prefix, fields."""
+def setting_groups(environ: Environ | None = None) -> list[tuple[str, str, type[BaseModel]]]:
+    """All settings in groups: heading, prefix, fields; of plug-ins only those that `environ` mentions, if given."""
     from webhook import lookups, servers, trackers
+    from webhook.accounts import oidc, proxy_sign_in
+
+    def load(package: ModuleType, but: Container[str] = ()) -> Mapping[str, ModuleType]:
+        names = [name for name in list_modules(package.__name__) if name not in but]
+        wanted = [name for name in names if environ is None or is_mentioned(name, environ)]
+        return load_modules(package.__name__, wanted)
 
     found: list[tuple[str, str, type[BaseModel]]] = [
         ("The service", "", Settings),
         ("Sign-in at an OpenID provider", "oidc_", oidc.Settings),
         ("Sign-in by a header of the reverse proxy", "proxy_sign_in_", proxy_sign_in.Settings),
     ]
-    told = {name: module for name, module in trackers.modules().items() if name not in servers.modules()}
-    for name, module in told.items():
+    told = load(trackers, but=list_modules(servers.__name__))
+    asked = lookups.by_cost(load(lookups, but=list_modules(trackers.__name__)))
+    for name, module in {**told, **asked}.items():
         found.append((module.LABEL, f"{name}_", module.Settings))
-    for name, module in lookups.modules().items():
-        if name not in trackers.modules():
-            found.append((module.LABEL, f"{name}_", module.Settings))
-    for name, module in servers.modules().items():
+    for name, module in load(servers).items():
         found.append((f"Catch-up with {module.LABEL}", f"{name}_", module.Settings))
     return [group for group in found if group[2].model_fields]
 
@@ -161,7 +167,7 @@ def usable_settings(environ: Environ, stored: Mapping[str, str]) -> tuple[dict[s
     stays: the start says so.
     """
     held, left_out = dict(stored), {}
-    for _, prefix, cls in setting_groups() if held else ():  # loading the plug-ins takes a tenth of a second
+    for _, prefix, cls in setting_groups(held) if held else ():
         while why := find_fault(cls, prefix, overlay(environ, held)):
             names = (variable(prefix, field) for field in cls.model_fields)
             mine = [name for name in names if name in held and not is_set(environ, name)]
