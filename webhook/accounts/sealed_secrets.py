@@ -17,7 +17,6 @@ from webhook.accounts.seal import Seal
 from webhook.domain.outcome import UNREADABLE, Park
 from webhook.people import tokens
 from webhook.people.tokens import ListedToken
-from webhook.queues import parking
 from webhook.storage.db import Database
 from webhook.storage.rows import fetch_all
 from webhook.storage.tables import (
@@ -99,6 +98,8 @@ Renew = Callable[[Connection, Secret[Any], Seal, datetime], RenewedSecret | None
 def renew_sign_in(
     connection: Connection, secret: Secret[AccountRow], new: Seal, now: datetime
 ) -> RenewedSecret:
+    from webhook.queues import parking
+
     secret.store(connection, None)
     parking.park(connection, secret.row.id, Park.SIGNED_OUT, UNREADABLE, now)
     return RenewedSecret(kind="sign-in", **asdict(describe_sign_in(connection, secret)))
@@ -235,6 +236,8 @@ def find_unreadable(connection: Connection, seal: Seal) -> list[UnreadableSecret
 
 def park_unreadable_accounts(connection: Connection, seal: Seal, now: datetime) -> None:
     """Park the accounts whose sign-in cannot be opened, so that their pages ask for a new one."""
+    from webhook.queues import parking
+
     for secret in find_secrets(connection):
         mine = secret.column is account.c.tokens and secret.row.parked is None
         if mine and not seal.opens(secret.text):
