@@ -57,6 +57,7 @@ from webhook.transfer.show_ids import ShowIds
 from webhook.transfer.sources import Feeds
 from webhook.transfer.watchlists import Watchlists
 from webhook.web import health
+from webhook.web.http import errors
 from webhook.web.late import LateApp
 
 if TYPE_CHECKING:
@@ -400,7 +401,10 @@ def web_app(service: Service) -> Starlette:
 
     inner = [Mount(service.settings.root_path, routes=routes)] if service.settings.root_path else []
     forwarded = Middleware(ForwardedHeaders, proxies=service.settings.proxies)
-    return Starlette(routes=[*inner, *routes], lifespan=lifespan, middleware=[forwarded])
+    application = Starlette(routes=[*inner, *routes], lifespan=lifespan, middleware=[forwarded])
+    # What no route matches is a path with a line break, or one beside ROOT_PATH's.
+    application.router.default = errors.web([], errors.problem_page)
+    return application
 
 
 def late_routes(service: Service) -> list[BaseRoute]:

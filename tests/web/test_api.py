@@ -743,3 +743,21 @@ def test_the_list_of_what_needs_a_person_says_which_server_fell_silent(home: Hou
 
     assert "No webhook from" not in before
     assert "No webhook from Plex, server <bdi>Attic</bdi>, since" in browser.get("/needs-you").text
+
+
+def test_a_line_break_in_an_address_leads_nowhere_in_words(opened: Open) -> None:
+    client = opened(ROOT_PATH="/watch").client()
+    paths = [
+        "/api/v1/people/a%0Ab",
+        "/watch/api/v1/people/%0A/password",
+        "/history/%0A",
+        "/watch/%0A",
+        "/%0A",
+    ]
+
+    answers = [client.get(path) for path in paths]
+
+    assert {answer.status_code for answer in answers} == {404}
+    assert {answer.json()["detail"] for answer in answers} == {"There is nothing at this address."}
+    assert {answer.headers["content-type"] for answer in answers} == {"application/problem+json"}
+    assert {answer.headers["x-content-type-options"] for answer in answers} == {"nosniff"}
