@@ -94,7 +94,7 @@ def test_a_member_sets_another_password(browser: Browser, home: Process) -> None
     with opened(browser) as page:
         come_in(page, let_in(browser, home))
         page.get_by_role("link", name="Settings").click()
-        page.get_by_label("Current password").fill(PASSWORD)
+        page.get_by_role("region", name="Sign-in").get_by_label("Current password").fill(PASSWORD)
         page.get_by_label("New password, at least").fill("another long password")
         page.get_by_label("Repeat the new password").fill("another long password")
         page.get_by_role("button", name="Change password").click()
