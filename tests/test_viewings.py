@@ -13,7 +13,9 @@ from sqlalchemy import Connection, select, update
 from tests.prepared import prepare
 from tests.test_interpreter import NOW, House, plex
 from webhook.clock import stamp
+from webhook.domain.event import Action, Episode, Event, Ids
 from webhook.people import identities
+from webhook.queues import inbox
 from webhook.storage.db import Database
 from webhook.storage.tables import account, delivery, play
 
@@ -60,6 +62,19 @@ class Stories(House):
         return self.post(
             "generic", {name: value for name, value in said.items() if value is not None}, minutes
         )
+
+    def caught_up(self, minutes: float, key: str = "1") -> None:
+        """The server's own record of the viewing that ended then, which its webhooks or alerts missed."""
+        sent = plex("media.scrobble")
+        over = NOW + timedelta(minutes=minutes)
+        item = Episode(show="Tidewater", title="Part 3", season=1, number=3, ids=Ids(tvdb=8803))
+        ended = Event(
+            action=Action.WATCHED, item=item, at=over, user="anna", user_id="1", server=sent["Server"]["uuid"],
+            item_key=sent["Metadata"]["ratingKey"], duration_ms=int(EPISODE * MS), recorded=True, record=f"plex:{key}",
+        )  # fmt: skip
+        kept = inbox.event_webhook("plex", ended, over, inbox.CATCH_UP)
+        self.database.do(lambda connection: inbox.store_webhooks(connection, [kept]))
+        self.interpret()
 
     def sweep(self, minutes: float) -> None:
         at = NOW + timedelta(minutes=minutes)
@@ -834,3 +849,46 @@ def trace_details(connection: Connection) -> list[tuple[str, float | None]]:
     mine = select(delivery).join(account, delivery.c.account_id == account.c.id)
     rows = connection.execute(mine.where(account.c.tracker == "trakt").order_by(delivery.c.id))
     return [(row.action, row.details["progress"]) for row in rows]
+
+
+# --- what a listener says after a kill, and what the server's record said before it
+
+
+@pytest.mark.parametrize(
+    ("action", "position"), [("progress", 18), ("start", 18), ("pause", 18), ("stop", 43)]
+)
+@pytest.mark.parametrize("ended", [40.0, 5.0])
+def test_what_was_heard_before_the_end_and_is_said_after_it_is_of_that_viewing(
+    at: Stories, action: str, position: float, ended: float
+) -> None:
+    """The line breaks, the record is read meanwhile, and then comes how far it was when it was heard last."""
+    at.listened("start", 0, 0)
+    at.caught_up(ended)
+    at.listened(action, ended - 0.2, position)
+
+    assert at.watched == [ended]
+    assert [one.state for one in at.plays()] == ["stopped"]
+
+
+@pytest.mark.parametrize("begun", [True, False])
+def test_a_record_that_is_dated_by_the_second_before_what_was_heard_is_of_that_viewing(
+    at: Stories, begun: bool
+) -> None:
+    """The server dates the end by the second, which may lie before the word that was heard last."""
+    if begun:
+        at.listened("start", 0, 0)
+    at.caught_up(40)
+    at.listened("progress", 40.01, 18)
+
+    assert at.watched == [40]
+    assert [one.state for one in at.plays()] == ["stopped"]
+
+
+def test_what_plays_on_in_its_first_half_after_the_end_is_another_viewing(at: Stories) -> None:
+    at.listened("start", 0, 0)
+    at.caught_up(43)
+    at.listened("progress", 44, 1)
+    at.listened("progress", 46, 3)
+    at.listened("stop", 88, 44)
+
+    assert at.watched == [43, 88]

@@ -32,6 +32,7 @@ from webhook.domain.viewing import (
     MIN_PART_OF_BEFORE,
     MIN_UNMEASURED,
     is_another_viewing,
+    is_of_end,
     is_peek,
     is_played_enough,
 )
@@ -109,7 +110,7 @@ def open_play(before: Play | None, event: Event, source: str) -> Play:
 
 
 def start(play: Play, event: Event, facts: Facts, anew: bool) -> Change:
-    if is_late(play, event):
+    if is_late(play, event) or (not anew and is_of_end(play, event)):
         return Change(play=play, anew=anew)
     now = move(play, event, State.PLAYING)
     if play.watched_at is not None:

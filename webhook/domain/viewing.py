@@ -79,14 +79,27 @@ def is_started_over(play: Play, event: Event) -> bool:
     """True if it is played in its first half again after the mark.
 
     A start says so, also where the end before it was lost; where the start was lost, the progress after an end does.
-    At 0 that is no progress: the server forgets the position of what was watched.
+    At 0 that is no progress: the server forgets the position of what was watched. What is said late, or so soon after
+    the mark that no two clocks agree, is of the viewing before.
     """
+    if is_late(play, event) or is_of_end(play, event):
+        return False
     if event.action is Action.PROGRESS:
         goes_on = play.state is State.STOPPED and bool(event.position_ms or event.percent)
-        return goes_on and not is_late(play, event) and is_in_first_half(play, event) is True
+        return goes_on and is_in_first_half(play, event) is True
     if event.action is not Action.START or event.at - play.started_at <= TWIN_WINDOW:
         return False
     return is_in_first_half(play, event) is True
+
+
+def is_of_end(play: Play, event: Event) -> bool:
+    """True if a position in the first half was heard before the play ended, though its time is a little later.
+
+    Servers date an end by the second, and what was heard before is kept after a record of the end was read.
+    """
+    if event.action is not Action.PROGRESS or play.watched_at is None or play.state is not State.STOPPED:
+        return False
+    return event.at - play.watched_at <= twin_window(play, event) and is_in_first_half(play, event) is True
 
 
 def is_in_first_half(play: Play, event: Event) -> bool | None:

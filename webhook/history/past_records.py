@@ -92,6 +92,7 @@ def mark_past(
     marked = replace(
         values,
         state=State.STOPPED,
+        last_at=values.last_at if event.undated else max(values.last_at, event.at),
         watched_at=event.at,
         manual=event.manual,
         dated=Dated.TICKED if event.undated else values.dated,

@@ -222,9 +222,13 @@ def apply_choice(viewing: Viewing, choices: Mapping[str, matches.Choice]) -> Vie
 
 def mark_play(known: Play, told: Play) -> Play:
     """The play with the viewing's mark and date."""
-    of = known if known.watched_at is None else told
+    if known.watched_at is None:
+        ticked = told.dated is Dated.TICKED
+        started_at, last_at = known.started_at, known.last_at if ticked else max(known.last_at, told.last_at)
+    else:
+        started_at, last_at = told.started_at, told.last_at
     return replace(
-        known, state=State.STOPPED, started_at=of.started_at, last_at=of.last_at, watched_at=told.watched_at,
+        known, state=State.STOPPED, started_at=started_at, last_at=last_at, watched_at=told.watched_at,
         dated=told.dated, item=merge_items(told.item, known.item),
     )  # fmt: skip
 
