@@ -747,13 +747,7 @@ def test_the_list_of_what_needs_a_person_says_which_server_fell_silent(home: Hou
 
 def test_a_line_break_in_an_address_leads_nowhere_in_words(opened: Open) -> None:
     client = opened(ROOT_PATH="/watch").client()
-    paths = [
-        "/api/v1/people/a%0Ab",
-        "/watch/api/v1/people/%0A/password",
-        "/history/%0A",
-        "/watch/%0A",
-        "/%0A",
-    ]
+    paths = ["/api/v1/people/a%0Ab", "/watch/api/v1/people/%0A/password"]
 
     answers = [client.get(path) for path in paths]
 
