@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
-from typing import Any
 
 from sqlalchemy import Connection
 
@@ -35,6 +34,14 @@ from webhook.transfer.records import Viewing
 
 SAME_ROW = timedelta(seconds=1)
 """Rows of one service about one item that are closer than this are the same row."""
+
+
+NEWEST = 2**63
+"""Stands for the id of a play that this part adds, which is behind all others."""
+
+Nearness = tuple[bool, bool, timedelta, bool, datetime, int]
+Rank = tuple[bool, bool, timedelta, bool, timedelta, datetime, str]
+"""How near a play is to a row, and a row to a play: the smallest is the nearest."""
 
 
 @dataclass(slots=True)
@@ -125,12 +132,12 @@ class Matcher:
         unchanged = mark_play(record.before, record.viewing.play) == known.play
         return record.before if unchanged else known.play
 
-    def distance(self, known: Known, viewing: Viewing) -> Any:
+    def distance(self, known: Known, viewing: Viewing) -> Nearness:
         """How far the play is from the row; a tick says of what was watched, before what was left unfinished."""
         base = self.base(known, viewing)
         unfinished = viewing.play.dated is Dated.TICKED and base.watched_at is None
-        nearness = past_records.distance(base, time_of(viewing.play))
-        return unfinished, *nearness, base.started_at, known.id is None, known.id or 0
+        ticked, apart, unwatched = past_records.distance(base, time_of(viewing.play))
+        return unfinished, ticked, apart, unwatched, base.started_at, known.id or NEWEST
 
     def add(self, viewing: Viewing, known_by: tuple[str, ...]) -> None:
         fresh = Known(viewing.play, viewing.foreign_key, place=len(self.part.new))
@@ -301,9 +308,9 @@ def is_counted(viewing: Viewing) -> bool:
     return viewing.play.watched_at is not None and not undated
 
 
-def rank(base: Play, viewing: Viewing) -> Any:
+def rank(base: Play, viewing: Viewing) -> Rank:
     """The order in which a play goes to rows: the nearest first; one that was only ticked comes last."""
-    at = time_of(viewing.play)
+    at, is_tick = time_of(viewing.play), viewing.play.dated is Dated.TICKED
+    ticked, outside, unwatched = past_records.distance(base, at)
     apart = abs(at - (base.watched_at or base.last_at))
-    ticked = viewing.play.dated is Dated.TICKED
-    return ticked, *past_records.distance(base, at), apart, at, viewing.foreign_key or ""
+    return is_tick, ticked, outside, unwatched, apart, at, viewing.foreign_key or ""
