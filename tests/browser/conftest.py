@@ -17,7 +17,10 @@ from tests.running import Process, started
 from webhook.people import passwords, people
 from webhook.service import Service
 
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+BROWSERS = ("chromium-headless-shell", "chromium", "chromium-browser", "google-chrome")
+CHROMIUM = next(filter(None, map(shutil.which, BROWSERS)), None)
+"""The first of these that is there: without windows it takes half of the processor time."""
+
 PASSWORD = "a long enough password"
 PHONE: ViewportSize = {"width": 390, "height": 844}
 DESKTOP: ViewportSize = {"width": 1280, "height": 900}
@@ -28,7 +31,9 @@ SCRIPTS = pytest.mark.parametrize("scripts", [True, False], ids=["scripts", "no-
 @pytest.fixture(scope="package")  # its loop stands in the way of loops of tests that are not of this folder
 def browser() -> Iterator[Browser]:
     if CHROMIUM is None:
-        pytest.skip("There is no Chromium here. On Debian or Ubuntu: sudo apt install chromium")
+        pytest.skip(
+            "There is no Chromium here. On Debian or Ubuntu: sudo apt install chromium-headless-shell"
+        )
     expect.set_options(timeout=PATIENCE)
     with sync_playwright() as playwright:
         made = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
