@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import pytest
@@ -107,18 +107,20 @@ def test_the_key_is_in_no_log(server: Socketed) -> None:
     key = server.fake.switches.key
     server.fake.socket_key = "another"
 
-    async def refuse() -> None:
+    async def refuse(logs: Sequence[object]) -> None:
         hints: list[int] = []
         http = client.client()
         module, _ = SERVERS[server.name]
         made = module.build(module.Settings.model_validate({"url": server.url, "api_key": key}), http)
         task = asyncio.create_task(made.socket(lambda: hints.append(1), lambda: hints.append(2)).run())
-        await asyncio.sleep(0.5)
+        async with asyncio.timeout(SOON):
+            while not logs:
+                await asyncio.sleep(0.01)
         await end_tasks([task])
         await http.aclose()
 
     with capture_logs() as logs:
-        asyncio.run(refuse())
+        asyncio.run(refuse(logs))
 
     assert [entry["action"] for entry in logs] == ["socket_down"]
     assert key not in str(logs)
