@@ -6,6 +6,7 @@ import contextlib
 import fcntl
 import gc
 import itertools
+import logging
 import os
 import shutil
 import tempfile
@@ -15,6 +16,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
+import structlog
 from sqlalchemy import create_engine, text
 
 from tests import cheap, layers
@@ -88,6 +90,16 @@ def contracts_are_kept(request: pytest.FixtureRequest, violations: Path) -> Iter
     with violations.open() as file:
         file.seek(before)
         pytest.fail("Wrong calls were sent:\n" + file.read(), pytrace=False)
+
+
+@pytest.fixture(autouse=True)
+def log_as_before() -> Iterator[None]:
+    """The log goes again where it went, at the level that it had, before a command was run in this process."""
+    root, before = logging.getLogger(), structlog.get_config()
+    handlers, level = list(root.handlers), root.level
+    yield
+    root.handlers, root.level = handlers, level
+    structlog.configure(**before)
 
 
 @pytest.fixture(autouse=True)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import logging
 import os
 import signal
 import socket
@@ -19,7 +18,6 @@ from typing import Any, TypeVar
 
 import httpx
 import pytest
-import structlog
 from argon2 import PasswordHasher
 from sqlalchemy import Connection, select, update
 from typer.testing import CliRunner
@@ -123,7 +121,7 @@ class Home:
 
 
 @pytest.fixture
-def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Home]:
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Home:
     for name in list(os.environ):
         prefixed = name.startswith(("TRAKT_", "TVTIME_", "DATABASE_", "ADMIN_", "BASE_", "ROOT_"))
         if prefixed or name.endswith("_FILE") or name in ("HOST", "PORT", "SECRET_KEY"):
@@ -132,11 +130,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Home]:
     monkeypatch.setenv("DATA_DIR", str(tmp_path))
     monkeypatch.setenv("CLAIM_FIRST_USER", "true")
     prepare(tmp_path)
-    root = logging.getLogger()
-    handlers, level = list(root.handlers), root.level
-    yield Home(tmp_path, monkeypatch)
-    root.handlers, root.level = handlers, level
-    structlog.reset_defaults()
+    return Home(tmp_path, monkeypatch)
 
 
 @pytest.fixture

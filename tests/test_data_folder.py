@@ -7,7 +7,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-import logging
 import os
 import random
 import resource
@@ -18,7 +17,7 @@ import stat
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -26,7 +25,6 @@ from typing import Any
 
 import httpx
 import pytest
-import structlog
 import uvicorn
 from alembic import command
 from typer.testing import CliRunner
@@ -79,7 +77,7 @@ def received(service: Service, payload: Any) -> None:
 
 
 @pytest.fixture
-def home(template: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+def home(template: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder = tmp_path / "data"
     shutil.copytree(template, folder)
     for name in list(os.environ):
@@ -89,11 +87,7 @@ def home(template: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ite
     monkeypatch.setenv("DATA_DIR", str(folder))
     monkeypatch.setenv("PORT", "0")
     monkeypatch.setattr(serve, "run_server", serve_nobody)
-    root = logging.getLogger()
-    handlers, level = list(root.handlers), root.level
-    yield folder
-    root.handlers, root.level = handlers, level
-    structlog.reset_defaults()
+    return folder
 
 
 def serve_nobody(server: uvicorn.Server, doors: Sequence[socket.socket]) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ast
 import json
-import logging
 import os
 import shutil
 import socket
@@ -14,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import structlog
 from sqlalchemy import Column, Connection, select, update
 from typer.testing import CliRunner
 
@@ -62,7 +60,7 @@ def fill(connection: Connection, service: Service) -> None:
 
 
 @pytest.fixture
-def home(template: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+def home(template: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder = tmp_path / "data"
     shutil.copytree(template, folder)
     for name in list(os.environ):
@@ -72,11 +70,7 @@ def home(template: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ite
     monkeypatch.setenv("DATA_DIR", str(folder))
     monkeypatch.setenv("PORT", "0")
     monkeypatch.setattr(serve, "run_server", announce_only)
-    root = logging.getLogger()
-    handlers, level = list(root.handlers), root.level
-    yield folder
-    root.handlers, root.level = handlers, level
-    structlog.reset_defaults()
+    return folder
 
 
 @pytest.fixture

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import signal
 import time
 import zipfile
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
-import structlog
 from sqlalchemy import func, insert, select, update
 
 from tests.fakes._server import Server
@@ -36,7 +33,7 @@ AT = datetime(2024, 3, 1, 20, 15, 0, 123000, tzinfo=UTC)
 
 
 @pytest.fixture
-def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Home]:
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Home:
     prefixes = (
         "TRAKT_",
         "TVTIME_",
@@ -54,11 +51,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Home]:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("DATA_DIR", str(tmp_path))
     monkeypatch.setenv("CLAIM_FIRST_USER", "true")
-    root = logging.getLogger()
-    handlers, level = list(root.handlers), root.level
-    yield Home(tmp_path, monkeypatch)
-    root.handlers, root.level = handlers, level
-    structlog.reset_defaults()
+    return Home(tmp_path, monkeypatch)
 
 
 @pytest.fixture

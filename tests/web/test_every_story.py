@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import logging
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import structlog
 from sqlalchemy import select
 from typer.testing import CliRunner
 
@@ -35,16 +32,6 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     asyncio.run(service.http.aclose())
     service.database.close()
     return place
-
-
-@pytest.fixture(autouse=True)
-def quiet() -> Iterator[None]:
-    """The log goes again where it went before a command was run."""
-    root = logging.getLogger()
-    handlers, level = list(root.handlers), root.level
-    yield
-    root.handlers, root.level = handlers, level
-    structlog.reset_defaults()
 
 
 def test_every_webhook_has_a_story(folder: Path) -> None:
