@@ -236,9 +236,13 @@ def test_a_lane_that_has_lost_its_lease_takes_nothing_back(bench: Bench) -> None
 def test_what_was_in_hand_when_its_worker_was_killed_says_what_is_done_about_it(bench: Bench) -> None:
     bench.put(bench.account_id, 1, clock.now() - timedelta(hours=2))
     bench.claim(timedelta(hours=1))
+    bench.put(bench.account_id, 2, clock.now() - timedelta(hours=1))
 
     assert bench.try_claim(timedelta(0)) == []  # by another, since the lease has run out
 
-    (shown,) = bench.database.ask(list_deliveries)["items"]
-    assert (shown["state"], shown["attempts"]) == ("waiting", 0)
-    assert shown["explanation"] == "It may have arrived already: that is looked up before it is sent again."
+    behind, in_hand = bench.database.ask(list_deliveries)["items"]
+    assert {(shown["state"], shown["attempts"]) for shown in (behind, in_hand)} == {("waiting", 0)}
+    assert in_hand["explanation"] == "It may have arrived already: that is looked up before it is sent again."
+    assert behind["explanation"] == (
+        "The account waits: its service asked for a pause, or what was sent before this is looked up first."
+    )

@@ -11,7 +11,7 @@ from pydantic.json_schema import SkipJsonSchema
 from sqlalchemy import ColumnElement, Connection, Select, and_, bindparam, func, or_, select
 from typing_extensions import TypedDict
 
-from webhook import trackers
+from webhook import clock, trackers
 from webhook.clock import stamp
 from webhook.domain.event import item_from_json, item_to_json
 from webhook.domain.outcome import LIMITS, PARKED, Park, explain_limit, parked_sentence
@@ -262,6 +262,8 @@ def explain_delivery(row: DeliveryDetail) -> str | None:
             return f"{row.reason}. It is tried again by itself."
         case DeliveryState.WAITING if row.unsure and not row.reason:
             return "It may have arrived already: that is looked up before it is sent again."
+        case DeliveryState.WAITING if row.held_until and row.held_until > clock.now() and not row.reason:
+            return "The account waits: its service asked for a pause, or what was sent before this is looked up first."
         case DeliveryState.SKIPPED if row.reason == DRY_RUN:
             return f"A dry run: it {row.answer}. Once that is off, send it: watchmark retry {row.id}"
     return row.reason or (row.details or {}).get("because")
