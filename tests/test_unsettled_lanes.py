@@ -233,7 +233,10 @@ def test_a_lane_that_has_lost_its_lease_takes_nothing_back(bench: Bench) -> None
     assert bench.fake.made("POST /sync/history/remove") == []
 
 
-def test_what_was_in_hand_when_its_worker_was_killed_says_what_is_done_about_it(bench: Bench) -> None:
+def test_what_was_in_hand_when_its_worker_was_killed_says_what_is_done_about_it(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(retry, "UNSURE_PAUSE", timedelta(minutes=1))
     bench.put(bench.account_id, 1, clock.now() - timedelta(hours=2))
     bench.claim(timedelta(hours=1))
     bench.put(bench.account_id, 2, clock.now() - timedelta(hours=1))
