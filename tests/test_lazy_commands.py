@@ -26,7 +26,8 @@ RECEIVED = ReceivedWebhook(
 OTHERS = (
     "webhook.web", "webhook.transfer", "webhook.trackers.trakt", "webhook.lookups", "apprise", "plexapi", "uvicorn",
     "httpx", "rich", "pygments", "starlette", "alembic", "mako", "argon2", "prometheus_client", "jinja2", "jwt", "ijson",
-    "http.server", "wsgiref", "multiprocessing", "logging.config", "xml",
+    "http.server", "wsgiref", "multiprocessing", "logging.config", "xml", "webhook.storage.tables.history",
+    "webhook.storage.tables.watchlists",
 )  # fmt: skip
 HEAVY = ("sqlalchemy", *(name for name in OTHERS if name not in cli.DRAWING_PACKAGES))  # they draw the help
 

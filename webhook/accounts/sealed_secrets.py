@@ -24,17 +24,15 @@ from webhook.storage.tables import (
     AppRow,
     NoteRow,
     SecondFactorRow,
-    TableRow,
     TokenRow,
     account,
     app,
     note,
     person,
-    row_class_of,
-    sealed_columns,
     second_factor,
     token,
 )
+from webhook.storage.tables.base import TableRow, row_class_of
 
 log = structlog.get_logger()
 
@@ -65,7 +63,7 @@ class Secret(Generic[R]):
 def find_secrets(connection: Connection, *, lock: bool = False) -> list[Secret[Any]]:
     """All sealed values."""
     found = []
-    for column in sealed_columns():
+    for column in DESCRIBE_UNREADABLE:
         wanted = select(column.table).where(column.is_not(None), column != "")
         wanted = wanted.with_for_update() if lock else wanted
         rows = fetch_all(connection, wanted, row_class_of(column.table))

@@ -11,7 +11,7 @@ from sqlalchemy.exc import MultipleResultsFound, NoResultFound
 from sqlalchemy.orm import configure_mappers
 
 from webhook.storage.prepared import Prepared
-from webhook.storage.tables import TableRow
+from webhook.storage.tables.base import TableRow
 
 R = TypeVar("R", bound="tuple[Any, ...] | TableRow")
 E = TypeVar("E")

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import FromClause, Index, MetaData, Table, text
+from sqlalchemy import Column, FromClause, Index, MetaData, Table, text
 from sqlmodel import Field, SQLModel
 
-from webhook.storage.types import Id
+from webhook.storage.types import Id, Sealed
 
 metadata = MetaData(
     naming_convention={
@@ -34,6 +34,16 @@ def table_of(row_class: type[TableRow]) -> Table:
 def row_class_of(table: FromClause) -> type[TableRow]:
     """The row class of a table."""
     return next(one for one in TableRow.__subclasses__() if table_of(one) is table)
+
+
+def sealed_columns() -> list[Column[str]]:
+    """Every column that holds something sealed."""
+    return [
+        column
+        for table in metadata.sorted_tables
+        for column in table.columns
+        if isinstance(column.type, Sealed)
+    ]
 
 
 def id_field() -> Any:
