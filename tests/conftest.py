@@ -22,6 +22,7 @@ from sqlalchemy import create_engine, text
 from tests import cheap, layers
 from tests.fakes import _respx  # noqa: F401 - it registers itself
 from tests.prepared import prepare
+from tests.soak_report import pytest_addoption, pytest_configure  # noqa: F401 - pytest calls them
 from webhook import clock
 from webhook.storage import migrate
 from webhook.storage.db import Database

@@ -24,6 +24,7 @@ import pytest
 from tests.attacks.attackers import CROWDS, FLOODS
 from tests.evening import plex
 from tests.running import ROOT, Installed, Process, started
+from tests.soak_report import RecordProperty
 
 WORST = 1.0
 """Seconds that a webhook may take to be answered, whatever goes on."""
@@ -144,8 +145,9 @@ def test_webhooks_are_taken_during_attacks(
 @pytest.mark.soak
 @pytest.mark.parametrize("attack", [*FLOODS, *CROWDS], ids=lambda attack: str(attack.__name__))
 def test_webhooks_are_taken_at_once_during_a_long_attack(
-    watchmark: Process, attack: Callable[..., object]
+    watchmark: Process, attack: Callable[..., object], record_property: RecordProperty
 ) -> None:
     measured = withstand(watchmark, [attack.__name__], 1000 if attack in CROWDS else 0, 30)
+    record_property("webhooks during attacks", len(measured.took))
 
     assert max(measured.took) < WORST

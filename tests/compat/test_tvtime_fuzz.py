@@ -18,6 +18,7 @@ import pytest
 from tests.compat._tvtime import BOYS, OFFICE, Box, boxed, connect
 from tests.fakes._server import Server
 from tests.fakes.tvtime import TVTime
+from tests.soak_report import RecordProperty
 from tests.web.conftest import PASSWORD
 
 FOLLOW = "https://api2.tozelabs.com/v2/show/{id}/follow"
@@ -259,5 +260,8 @@ def test_requests_at_random_through_a_server_break_nothing(tmp_path: Path) -> No
 
 @pytest.mark.soak
 @pytest.mark.parametrize("seed", [1, 2])
-def test_many_more_requests_at_random_break_nothing(tmp_path: Path, seed: int) -> None:
+def test_many_more_requests_at_random_break_nothing(
+    tmp_path: Path, seed: int, record_property: RecordProperty
+) -> None:
     fuzzed(tmp_path, MANY, seed)
+    record_property("requests at random", MANY)

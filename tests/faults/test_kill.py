@@ -22,6 +22,7 @@ from tests.fakes._server import Call, Fault, Faults, Server
 from tests.fakes.trakt import Trakt
 from tests.fakes.tvtime import TVTime
 from tests.faults.house import Altered, Senders, at, disorder, lost_and_doubled, promptly, recorded
+from tests.soak_report import RecordProperty
 
 KILLS, KILLS_ON_POSTGRES, MANY_KILLS = 16, 6, 300
 TROUBLE: list[tuple[float, dict[str, Any]]] = [
@@ -72,6 +73,7 @@ class Street:
         self.process.connect("trakt", self.trakt.sign_in("anna"))
         self.process.connect("tvtime", self.tvtime.add_user("anna", "secret").tokens)
         self.senders = Senders(dice)
+        self.kills = 0
 
     def kill(self, times: int) -> None:
         """Kill it so many times; a slow machine, on which few webhooks come that far, some times more and later."""
@@ -82,6 +84,7 @@ class Street:
             self.senders.begin(self.process)
             time.sleep(self.dice.uniform(0.02, 0.4) * (1 + turn // times))
             self.process.kill()
+            self.kills += 1
             self.senders.end()
 
     def settle(self) -> None:
@@ -101,7 +104,7 @@ Opened = Callable[..., Street]
 
 
 @pytest.fixture
-def street(tmp_path: Path) -> Iterator[Opened]:
+def street(tmp_path: Path, record_property: RecordProperty) -> Iterator[Opened]:
     opened: list[Street] = []
 
     def made(*names: str, database: str = "", seed: int | None = None, **settings: str) -> Street:
@@ -112,6 +115,8 @@ def street(tmp_path: Path) -> Iterator[Opened]:
 
     yield made
     for one in opened:
+        record_property(f"kills beside {'PostgreSQL' if one.database else 'SQLite'}", one.kills)
+        record_property("plays acknowledged", len(one.senders.acknowledged))
         one.close()
 
 

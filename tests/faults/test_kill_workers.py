@@ -24,6 +24,7 @@ from tests.fakes.trakt import Trakt
 from tests.faults.house import PATIENT, Altered, at, disorder, evening, lost_and_doubled, number_of, recorded
 from tests.forked import Forked
 from tests.running import SOON
+from tests.soak_report import RecordProperty
 from webhook.accounts import accounts
 from webhook.people import identities, people
 from webhook.service import Service
@@ -58,6 +59,7 @@ class Town:
             self.move_in
         )
         self.workers = [Worker(folder, "hasty", settings=settings) for _ in range(WORKERS)]
+        self.kills = 0
         self.acknowledged: defaultdict[str, set[int]] = defaultdict(set)
         self.going = True
         self.threads = [threading.Thread(target=self.send, args=(name,), daemon=True) for name in PEOPLE]
@@ -98,6 +100,7 @@ class Town:
             time.sleep(self.dice.uniform(0.05, 0.5))
             hit = self.dice.choice(self.workers)
             hit.kill()
+            self.kills += 1
             hit.start()
 
     def settle(self) -> None:
@@ -132,7 +135,7 @@ class Town:
 
 
 @pytest.fixture
-def town(tmp_path: Path, postgres_url: str) -> Iterator[Callable[..., Town]]:
+def town(tmp_path: Path, postgres_url: str, record_property: RecordProperty) -> Iterator[Callable[..., Town]]:
     opened: list[Town] = []
 
     def made(seed: int | None = None, **settings: str) -> Town:
@@ -143,6 +146,8 @@ def town(tmp_path: Path, postgres_url: str) -> Iterator[Callable[..., Town]]:
 
     yield made
     for one in opened:
+        record_property("kills of workers beside PostgreSQL", one.kills)
+        record_property("plays acknowledged", sum(map(len, one.acknowledged.values())))
         one.close()
 
 

@@ -9,6 +9,7 @@ import json
 import random
 import threading
 import time
+from collections.abc import Iterator
 
 import httpx
 import pytest
@@ -17,9 +18,10 @@ from tests.evening import plex
 from tests.faults.disk import Disk
 from tests.faults.house import Installation, lost_and_doubled, number_of, recorded
 from tests.running import eventually
+from tests.soak_report import RecordProperty
 
 ROUNDS = 3
-MANY_ROUNDS = 60
+MANY_ROUNDS = 100
 CARELESS_ROUNDS = 5
 
 
@@ -31,6 +33,7 @@ class Evening:
         self.acknowledged: dict[int, bytes] = {}
         self.plays: set[int] = set()
         self.numbers = itertools.count(1)
+        self.cuts = 0
 
     def cut(self, seconds: float, *names: str, threads: int = 3) -> None:
         """Send from several threads at once; some time after the first twenty webhooks the power goes."""
@@ -43,6 +46,7 @@ class Evening:
         eventually(lambda: len(self.acknowledged) >= enough, "webhooks are acknowledged")
         time.sleep(seconds)
         self.powered.kill()
+        self.cuts += 1
         for thread in begun:
             thread.join(10)
 
@@ -67,8 +71,11 @@ class Evening:
 
 
 @pytest.fixture
-def evening(powered: Installation, disk: Disk) -> Evening:
-    return Evening(powered, disk)
+def evening(powered: Installation, disk: Disk, record_property: RecordProperty) -> Iterator[Evening]:
+    made = Evening(powered, disk)
+    yield made
+    record_property("power cuts", made.cuts)
+    record_property("webhooks acknowledged", len(made.acknowledged))
 
 
 def keep_promises(evening: Evening, rounds: int) -> None:

@@ -28,6 +28,7 @@ from tests.fakes.trakt import Trakt
 from tests.fakes.tvtime import TVTime
 from tests.faults.house import Altered, at, evening, lost_and_doubled, number_of, recorded
 from tests.running import started
+from tests.soak_report import RecordProperty
 from webhook import sources
 from webhook.accounts import accounts
 from webhook.domain.event import Ignored, Unreadable
@@ -39,6 +40,7 @@ from webhook.service import Service
 HELD_UP = 1.0
 """Seconds for which the service may hold up its own event loop, on a machine that is busy with other tests."""
 
+MANY_PAYLOADS, MANY_WEBHOOKS = 100_000, 10_000
 PAYLOADS = Path(__file__).parents[1] / "payloads"
 AT = datetime(2026, 11, 22, 20, 0, tzinfo=UTC)
 HOSTILE: list[Any] = [
@@ -216,13 +218,19 @@ def test_mutated_webhooks_are_answered_without_a_fault(tmp_path: Path) -> None:
 
 
 @pytest.mark.soak
-def test_a_hundred_thousand_mutated_payloads_are_read_or_refused_in_words() -> None:
-    fuzz_sources(90_000, random.randrange(10**6))
+def test_a_hundred_thousand_mutated_payloads_are_read_or_refused_in_words(
+    record_property: RecordProperty,
+) -> None:
+    fuzz_sources(MANY_PAYLOADS, random.randrange(10**6))
+    record_property("mutated payloads", MANY_PAYLOADS)
 
 
 @pytest.mark.soak
-def test_ten_thousand_mutated_webhooks_are_answered_without_a_fault(tmp_path: Path) -> None:
-    fuzz_door(tmp_path, 10_000, random.randrange(10**6))
+def test_ten_thousand_mutated_webhooks_are_answered_without_a_fault(
+    tmp_path: Path, record_property: RecordProperty
+) -> None:
+    fuzz_door(tmp_path, MANY_WEBHOOKS, random.randrange(10**6))
+    record_property("mutated webhooks", MANY_WEBHOOKS)
 
 
 # --- a busy day
@@ -245,6 +253,7 @@ class Day:
         self.acknowledged: dict[str, set[int]] = {name: set() for name in names}
         self.ids: set[int] = set()
         self.lock = threading.Lock()
+        self.outages = 0
 
     def moved_in(self, connection: Connection, service: Service) -> None:
         for name in self.names:
@@ -295,6 +304,7 @@ class Day:
         )
         fault = fake.faults.add("POST /", times=-1, **what)
         time.sleep(seconds * random.random())
+        self.outages += 1
         fault.times = 0
         time.sleep(seconds)
 
@@ -354,8 +364,12 @@ def test_a_busy_evening_comes_out_as_it_went_in(tmp_path: Path) -> None:
 
 
 @pytest.mark.soak
-def test_a_day_of_a_busy_server_comes_out_as_it_went_in(tmp_path: Path) -> None:
+def test_a_day_of_a_busy_server_comes_out_as_it_went_in(
+    tmp_path: Path, record_property: RecordProperty
+) -> None:
     day = busy(tmp_path, webhooks=20_000, persons=50, seconds=500)
 
+    record_property("webhooks", len(day.ids))
+    record_property("outages of trackers", day.outages)
     early, late = day.memory
     assert late - early < 60

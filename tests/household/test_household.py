@@ -16,6 +16,7 @@ from tests.household.runs import Run, cut, report
 from tests.household.senders import Setup
 from tests.household.story import read
 from tests.household.strategies import BESIDE, LISTENED, LISTENED_ONLY, LOST_WEBHOOKS, SETUPS, TROUBLE, runs
+from tests.soak_report import RecordProperty
 
 VIEWINGS = 100
 """In each story; the seeds tell 1,000 without noise and 1,000 with it."""
@@ -115,15 +116,21 @@ def test_short_stories_are_told_right(house: House, run: Run) -> None:
 
 @pytest.mark.soak
 @pytest.mark.parametrize("seed", SOAKED)
-def test_a_hundred_thousand_viewings_count_once(house: House, seed: int) -> None:
+def test_a_hundred_thousand_viewings_count_once(
+    house: House, seed: int, record_property: RecordProperty
+) -> None:
     run = story(seed, 2 * VIEWINGS)
+    record_property("viewings, each with and without noise", 2 * VIEWINGS)
     check(house, run)
     check(house, replace(run, noise=noise_of(seed)))
 
 
 @pytest.mark.soak
 @pytest.mark.parametrize("seed", LISTENED_SOAK)
-def test_ten_thousand_viewings_that_are_heard_count_once(house: House, seed: int) -> None:
+def test_ten_thousand_viewings_that_are_heard_count_once(
+    house: House, seed: int, record_property: RecordProperty
+) -> None:
     run = listened(seed, VIEWINGS)
+    record_property("viewings, each with and without webhooks beside", VIEWINGS)
     check(house, run)
     check(house, with_webhooks(run, seed))

@@ -21,6 +21,7 @@ from tests.faults.house import Altered
 from tests.listening import _looks, test_evening
 from tests.listening._looks import LENGTH, NORA, SERIES, SERVERS
 from tests.running import eventually, started
+from tests.soak_report import RecordProperty
 from webhook.clock import now
 from webhook.people.identities import claim_identities
 
@@ -224,5 +225,8 @@ def test_an_evening_that_is_cut_anywhere_loses_doubles_and_misdates_nothing(
 
 @pytest.mark.soak
 @pytest.mark.parametrize("seed", SOAKED)
-def test_long_evenings_that_are_cut_anywhere(evening: Callable[[int], Evening], seed: int) -> None:
+def test_long_evenings_that_are_cut_anywhere(
+    evening: Callable[[int], Evening], seed: int, record_property: RecordProperty
+) -> None:
     check(evening(seed), SOAKED_EPISODES)
+    record_property("episodes on three servers", 3 * SOAKED_EPISODES)

@@ -17,6 +17,7 @@ from sqlalchemy import func, select
 
 from tests.fakes._world import Film, Part, Series, World
 from tests.identity.world import Services
+from tests.soak_report import RecordProperty
 from webhook import clock
 from webhook.domain.event import item_from_json
 from webhook.identity.resolver import Identity
@@ -223,9 +224,10 @@ def test_nothing_of_a_history_is_wrong_or_lost(database: Database, tmp_path: Pat
 @pytest.mark.soak
 @pytest.mark.parametrize(("seed", "date_format"), [(2, "%d/%m/%y"), (3, "%d.%m.%y"), (4, "%Y-%m-%d")])
 def test_nothing_of_ten_thousand_rows_is_wrong_or_lost(
-    database: Database, tmp_path: Path, seed: int, date_format: str
+    database: Database, tmp_path: Path, seed: int, date_format: str, record_property: RecordProperty
 ) -> None:
     made = make(seed, 10_000)
+    record_property("rows", 10_000)
 
     asyncio.run(bring(database, made, write(tmp_path, made, date_format)))
 

@@ -18,6 +18,7 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 
+from tests.soak_report import RecordProperty
 from tests.web.conftest import Household, document, serving
 
 CHECKS = [not_a_server_error, status_code_conformance, content_type_conformance, response_schema_conformance]
@@ -62,8 +63,13 @@ def who(home: Household) -> Mapping[str, Mapping[str, str]]:
 @pytest.mark.parametrize("operation", OPERATIONS)
 @pytest.mark.parametrize("examples", EXAMPLES)
 def test_the_api_keeps_to_its_document(
-    home: Household, who: Mapping[str, Mapping[str, str]], operation: str, examples: int
+    home: Household,
+    who: Mapping[str, Mapping[str, str]],
+    operation: str,
+    examples: int,
+    record_property: RecordProperty,
 ) -> None:
+    roles: list[str] = []
     known = {"id": 1, "name": "tvtime" if "/connections" in operation else "me"}
 
     @settings(
@@ -72,9 +78,11 @@ def test_the_api_keeps_to_its_document(
     )  # fmt: skip
     @given(case=OPERATIONS[operation].as_strategy(), there=booleans(), role=sampled_from(list(who)))
     def asked(case: Any, there: bool, role: str) -> None:
+        roles.append(role)
         if there:
             case.path_parameters |= {name: known[name] for name in case.path_parameters if name in known}
         answer = case.call(base_url=f"{home.url}/api/v1", headers=dict(who[role]))
         case.validate_response(answer, checks=CHECKS)
 
     asked()
+    record_property("requests to the API", len(roles))
