@@ -53,7 +53,7 @@ class Row:
         return list(self.outcomes.values()).count(outcome)
 
     def cells(self) -> tuple[str, ...]:
-        amounts = ", ".join(f"{amount:,} {what}" for what, amount in self.amounts.items())
+        amounts = ", ".join(f"{amount:,} {what}" for what, amount in self.amounts.items() if amount)
         counts = (len(self.outcomes), *map(self.count, BAD))
         return (self.name, amounts, *(f"{count:,}" for count in counts), duration(self.seconds))
 
@@ -78,8 +78,8 @@ class SoakReport:
         if report.failed:
             self.faults.setdefault(report.nodeid, summary(report))
         if report.when == "teardown":
-            numbers = {what: value for what, value in report.user_properties if isinstance(value, int)}
-            row.amounts.update(numbers)
+            for what, amount in report.user_properties:
+                row.amounts[what] += amount if isinstance(amount, int) else 0
             self.write()
 
     def pytest_sessionfinish(self, exitstatus: int) -> None:

@@ -22,6 +22,9 @@ def test_many_kills(kills, seed, record_property):
     record_property("webhooks", 1500)
     record_property("seed", "no number")
     kills += [seed] * 3
+    for _ in range(4):
+        record_property("restarts", 1)
+    record_property("outages", 0)
 
 def test_power_cut():
     assert not "all is well"
@@ -63,7 +66,7 @@ def test_it_says_how_much_of_what_was_done_and_what_failed(tiny: pytest.Pytester
     rows = [[cell.strip() for cell in line.split("|")[1:-2]] for line in lines if line.startswith("| ")]
     assert lines[0] == "# What the soak did"
     assert sorted(rows[2:]) == [
-        ["many kills (test_tiny.py)", "3,000 webhooks, 6 kills", "2", "0", "0"],
+        ["many kills (test_tiny.py)", "3,000 webhooks, 8 restarts, 6 kills", "2", "0", "0"],
         ["postgres (test_tiny.py)", "", "1", "0", "1"],
         ["power cut (test_tiny.py)", "", "1", "1", "0"],
         ["teardown (test_tiny.py)", "", "1", "1", "0"],

@@ -24,8 +24,10 @@ import pytest
 from tests.evening import plex
 from tests.faults.house import Altered, Senders, lost_and_doubled
 from tests.running import Process, eventually, started
+from tests.soak_report import RecordProperty
 
 SMALL_DISK = 3 * 1024 * 1024
+MANY_TIMES = 20
 MUCH = "x" * 20_000
 
 
@@ -88,28 +90,41 @@ def test_a_full_disk_is_said_to_the_sender_and_costs_nothing_that_was_acknowledg
         stopped(process)
 
 
-def test_once_there_is_room_again_the_same_process_goes_on(small_disk: Path) -> None:
-    ballast = small_disk / "ballast"
+@pytest.mark.parametrize("times", [1, pytest.param(MANY_TIMES, marks=pytest.mark.soak)])
+def test_once_there_is_room_again_the_same_process_goes_on(
+    small_disk: Path, times: int, record_property: RecordProperty
+) -> None:
     process = Altered(small_disk, "hasty").prepare().start()
+    resized(small_disk, times * SMALL_DISK)
     try:
-        with contextlib.suppress(OSError), ballast.open("wb", buffering=0) as file:
-            while file.write(b"\0" * 65536) == 65536:
-                pass
-        kept, refused = acknowledged_ids(process, range(1, 60))
-        assert refused
-        refused_clearly(refused[-1])
         pid = process.process and process.process.pid
+        kept: set[int] = set()
+        for turn in range(times):
+            kept |= fill_and_clear(process, small_disk / "ballast", 1000 * turn)
+            record_property("times that the disk was full", 1)
 
-        ballast.unlink()
-
-        eventually(lambda: send(process, 500).status_code == 200, "webhooks are taken again")
-        eventually(lambda: process.waiting() == 0, "and worked off")
         assert stored(process) >= kept
         assert process.process is not None
         assert process.process.pid == pid
         assert process.process.poll() is None
     finally:
         stopped(process)
+
+
+def fill_and_clear(process: Altered, ballast: Path, first: int) -> set[int]:
+    """The webhooks that were acknowledged while the disk became full; then there is room again."""
+    with contextlib.suppress(OSError), ballast.open("wb", buffering=0) as file:
+        while file.write(b"\0" * 65536) == 65536:
+            pass
+    kept, refused = acknowledged_ids(process, range(first + 1, first + 60))
+    assert refused
+    refused_clearly(refused[-1])
+
+    ballast.unlink()
+
+    eventually(lambda: send(process, first + 500).status_code == 200, "webhooks are taken again")
+    eventually(lambda: process.waiting() == 0, "and worked off")
+    return kept
 
 
 def test_an_import_that_would_fill_the_disk_leaves_webhooks_their_room(small_disk: Path) -> None:
