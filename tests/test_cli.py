@@ -1111,6 +1111,20 @@ def test_a_new_and_healthy_installation_has_no_problem(home: Home) -> None:
     assert (found["trakt"], found["webhooks"], found["service"]) == ("NOTE", "NOTE", "NOTE")
 
 
+def test_the_doctor_tries_the_mqtt_broker(home: Home) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+    home.set(MQTT_URL=f"mqtt://me:hush@127.0.0.1:{port}")
+
+    online, offline = home.run("doctor"), home.run("doctor", "--offline")
+
+    assert online.exit_code == 1
+    said = f"PROBLEM MQTT broker: 127.0.0.1:{port} cannot be reached: Connection refused. Check host and port in MQTT_URL"
+    assert said in online.stdout
+    assert "NOTE    MQTT broker: not checked" in offline.stdout
+    assert "hush" not in online.stdout + offline.stdout
+
+
 def set_in_browser(home: Home, **settings: str) -> None:
     service = app.open_service(dict(os.environ))
     service.database.do(lambda connection: settings_store.store_settings(connection, service.seal, settings))

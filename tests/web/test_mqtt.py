@@ -1,10 +1,9 @@
 """MQTT: what is published for Home Assistant, at a real broker, whatever becomes of the connection."""
 
+# ruff: noqa: F811 - the fixture of a real broker
+
 from __future__ import annotations
 
-import shutil
-import socket
-import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,11 +13,11 @@ from urllib.parse import quote
 import jinja2
 import orjson
 import pytest
-import trustme
 from paho.mqtt.client import Client, MQTTMessage
 from paho.mqtt.enums import CallbackAPIVersion
 from structlog.testing import capture_logs
 
+from tests.mosquitto import PASSWORD, Broker, broker  # noqa: F401
 from tests.running import eventually
 from tests.web.conftest import Household, Open, serving
 from webhook import clock, settings
@@ -26,50 +25,7 @@ from webhook.people import people
 from webhook.web.now import mqtt
 from webhook.web.now.mqtt import read_messages
 
-MOSQUITTO = shutil.which("mosquitto") or shutil.which("mosquitto", path="/usr/sbin")
-PASSWORD = "let me in"
 NEEDS_YOU = "homeassistant/sensor/watchmark/needs_you/config"
-
-
-def free_ports() -> tuple[int, int]:
-    with socket.create_server(("127.0.0.1", 0)) as first, socket.create_server(("127.0.0.1", 0)) as second:
-        return first.getsockname()[1], second.getsockname()[1]
-
-
-class Broker:
-    """A mosquitto that lets in one user, also by TLS, and forgets everything when it is stopped."""
-
-    def __init__(self, folder: Path) -> None:
-        self.port, self.tls_port = free_ports()
-        known, self.authority = folder / "known", folder / "authority.pem"
-        subprocess.run(["mosquitto_passwd", "-b", "-c", known, "watchmark", PASSWORD], check=True)
-        authority = trustme.CA()
-        authority.cert_pem.write_to_path(self.authority)
-        authority.issue_cert("127.0.0.1").private_key_and_cert_chain_pem.write_to_path(folder / "own.pem")
-        lines = [
-            *("user root", "persistence false", f"password_file {known}"),
-            f"listener {self.port} 127.0.0.1",
-            f"listener {self.tls_port} 127.0.0.1",
-            *(f"certfile {folder / 'own.pem'}", f"keyfile {folder / 'own.pem'}"),
-        ]
-        self.config = folder / "mosquitto.conf"
-        self.config.write_text("\n".join(lines))
-        signed_in = f"watchmark:{quote(PASSWORD)}@127.0.0.1"
-        self.url, self.tls_url = f"mqtt://{signed_in}:{self.port}", f"mqtts://{signed_in}:{self.tls_port}"
-        self.start()
-
-    def start(self) -> None:
-        assert MOSQUITTO is not None
-        self.process = subprocess.Popen([MOSQUITTO, "-c", self.config], stderr=subprocess.DEVNULL)
-        eventually(self.answers, "the broker answers")
-
-    def answers(self) -> bool:
-        with socket.socket() as way:
-            return way.connect_ex(("127.0.0.1", self.port)) == 0
-
-    def stop(self) -> None:
-        self.process.kill()
-        self.process.wait(10)
 
 
 class Subscriber:
@@ -94,15 +50,6 @@ class Subscriber:
     def close(self) -> None:
         self.client.disconnect()
         self.client.loop_stop()
-
-
-@pytest.fixture
-def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broker]:
-    if MOSQUITTO is None:
-        pytest.skip("There is no mosquitto here. On Debian or Ubuntu: sudo apt install mosquitto")
-    made = Broker(tmp_path_factory.mktemp("broker"))
-    yield made
-    made.stop()
 
 
 @contextmanager

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import shlex
 import shutil
 import sqlite3
 from collections.abc import Generator, Iterable, Iterator, Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import httpx
 import typer
@@ -34,6 +35,7 @@ from webhook.cli._desk import (
     has_tables,
 )
 from webhook.cli._errors import sentence
+from webhook.cli._findings import Finding, fine, note, problem_with
 from webhook.cli.accounts import DRY_RUN_NOTE, check_all, dry_run_hint
 from webhook.clock import stamp
 from webhook.domain.states import WebhookState
@@ -53,28 +55,6 @@ from webhook.storage.tables import webhook
 app = typer.Typer()
 
 OLD_BACKUP = timedelta(days=7)
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Finding:
-    """One result of a check: OK, a NOTE or a PROBLEM, and the remedy."""
-
-    level: Literal["OK", "NOTE", "PROBLEM"]
-    about: str
-    says: str
-    do: str | None = None
-
-
-def fine(about: str, says: str) -> Finding:
-    return Finding(level="OK", about=about, says=says)
-
-
-def note(about: str, says: str, do: str | None = None) -> Finding:
-    return Finding(level="NOTE", about=about, says=says, do=do)
-
-
-def problem_with(about: str, says: str, do: str | None = None) -> Finding:
-    return Finding(level="PROBLEM", about=about, says=says, do=do)
 
 
 @app.command()
@@ -115,6 +95,7 @@ def examine(online: bool) -> Iterator[Finding]:
     yield from check_folder(settings)
     yield from check_clock()
     yield check_notifications(settings)
+    yield from check_broker(settings, online)
     yield check_backups(settings)
     if not has_database(settings):
         yield note("database", "there is none yet", "It is created at the first start: watchmark serve")
@@ -201,6 +182,24 @@ def check_notifications(settings: Settings) -> Finding:
         do = "Set NOTIFY_URLS to be notified when an account needs attention or a server falls silent."
         return note("notices", "NOTIFY_URLS is not set, so no notifications are sent", do)
     return fine("notices", f"are sent to {count_of(count, 'address')}")
+
+
+def check_broker(settings: Settings, online: bool) -> Iterator[Finding]:
+    """Sign in at the MQTT broker and publish, where there is one."""
+    if not settings.mqtt_url.get_secret_value():
+        return
+    if not online:
+        yield note("MQTT broker", "not checked")
+        return
+    from webhook.maintenance.broker import try_broker  # late: most have no broker
+
+    trouble = asyncio.run(try_broker(settings))
+    if trouble is not None:
+        yield problem_with("MQTT broker", trouble.says, trouble.do)
+        return
+    broker = environment.parse_broker(settings.mqtt_url.get_secret_value())
+    how = "by TLS" if broker.tls else "without TLS"
+    yield fine("MQTT broker", f"{broker.host} takes what is published, {how}")
 
 
 def check_backups(settings: Settings) -> Finding:

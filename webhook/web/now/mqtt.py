@@ -18,8 +18,9 @@ from aiomqtt import Client, MqttError, Will
 from sqlalchemy import Connection, select
 
 from webhook import clock
-from webhook.client import trusting_context, version
+from webhook.client import version
 from webhook.history.stats_span import zone_for
+from webhook.maintenance.broker import make_client
 from webhook.queries.plays import PlayJson
 from webhook.settings import Settings, parse_broker
 from webhook.storage.db import Database
@@ -179,15 +180,7 @@ class Publisher:
                 delay = min(delay * 2, MAX_DELAY)
 
     def connection(self) -> Client:
-        context = trusting_context(self.settings.ca_file) if self.broker.tls else None
-        return Client(
-            self.broker.host,
-            self.broker.port,
-            username=self.broker.username,
-            password=self.broker.password,
-            tls_context=context,
-            will=Will(self.availability, b"offline", qos=1, retain=True),
-        )
+        return make_client(self.settings, will=Will(self.availability, b"offline", qos=1, retain=True))
 
     async def serve(self, client: Client, stop: asyncio.Event) -> None:
         """Publish what changes until the service stops; raises MqttError where the connection is lost."""
