@@ -291,6 +291,59 @@ def test_nobody_adds_a_passkey_for_another(home: Household) -> None:
     assert owner.post("/people/me/passkeys/options", data={"known": PASSWORD}).status_code == 403
 
 
+# --- renamed
+
+
+def rename(browser: httpx.Client, person: str, name: str) -> httpx.Response:
+    token = {"form_token": form_token(browser.get(f"/people/{person}").text), "back": f"/people/{person}"}
+    return browser.post("/passkeys/1/name", data={**token, "name": name})
+
+
+def listed(home: Household) -> list[str]:
+    return [one["name"] for one in home.api().get("/api/v1/passkeys").json()["items"]]
+
+
+def test_a_passkey_is_renamed_on_the_page_and_by_the_api_and_still_signs_in(home: Household) -> None:
+    authenticator = passkey(home)
+
+    on_page = rename(home.browser(), "me", "  Alarm <phone> ")
+    shown = home.browser().get("/people/me").text
+    by_api = home.api().patch("/api/v1/passkeys/1", json={"name": "Key ring"})
+
+    assert (on_page.status_code, on_page.headers["location"]) == (303, "/people/me?said=saved")
+    assert "<bdi>Alarm &lt;phone&gt;</bdi>" in shown
+    assert (by_api.status_code, by_api.json()["name"], listed(home)) == (200, "Key ring", ["Key ring"])
+    assert sign_in(home.client(), authenticator).status_code == 303
+
+
+@pytest.mark.parametrize("name", ["", "   ", "x" * 101, "two\nlines", "\u202eleft"])
+def test_a_name_that_tells_nothing_is_refused_and_the_old_one_stays(home: Household, name: str) -> None:
+    add(home.browser(), Authenticator(ORIGIN), name="me")
+    before = listed(home)
+
+    on_page, by_api = (
+        rename(home.browser(), "me", name),
+        home.api().patch("/api/v1/passkeys/1", json={"name": name}),
+    )
+
+    assert (on_page.status_code, by_api.status_code) == (422, 422)
+    assert "1 to 100 characters, all of them printable" in on_page.text
+    assert "1 to 100 characters, all of them printable" in by_api.json()["detail"]
+    assert listed(home) == before
+
+
+def test_the_owner_renames_a_members_and_no_member_anothers(home: Household) -> None:
+    home.person("anna")
+    ben = home.person("ben")
+    passkey(home, "anna")
+
+    assert rename(home.browser("ben"), "ben", "mine").status_code == 404
+    assert home.api(ben).patch("/api/v1/passkeys/1", json={"name": "mine"}).status_code == 404
+    assert rename(home.browser(), "anna", "Alarm").status_code == 303
+    assert rename(home.browser("anna"), "anna", "Mine").status_code == 303
+    assert listed(home) == ["Mine"]
+
+
 # --- lost
 
 

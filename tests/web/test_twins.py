@@ -78,6 +78,7 @@ TWINS = {
     "/household/{id}/remove": "DELETE /household/{id}",
     "/sessions/{id}/end": "DELETE /sessions/{id}",
     "/people/{name}/sessions/end": "DELETE /sessions/{id}",
+    "/passkeys/{id}/name": "PATCH /passkeys/{id}",
     "/passkeys/{id}/remove": "DELETE /passkeys/{id}",
     "/oidc-users/{id}/link": "PUT /oidc-users/{id}",
     "/oidc-users/{id}/remove": "DELETE /oidc-users/{id}",

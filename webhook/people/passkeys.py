@@ -109,6 +109,20 @@ def note_use(connection: Connection, passkey_id: int, sign_count: int, now: date
     return connection.execute(used.values(sign_count=sign_count, last_used=now)).rowcount > 0
 
 
+def validate_passkey_name(name: str) -> str:
+    """The name without space around it; raises PeopleError where it is empty, too long or cannot be shown."""
+    name = name.strip()
+    if not name or len(name) > MAX_PASSKEY_NAME or not name.isprintable():
+        raise PeopleError(f"a passkey's name has 1 to {MAX_PASSKEY_NAME} characters, all of them printable")
+    return name
+
+
+def rename_passkey(connection: Connection, passkey_id: int, name: str) -> None:
+    """Name a passkey anew; raises PeopleError."""
+    named = update(passkey).where(passkey.c.id == passkey_id)
+    connection.execute(named.values(name=validate_passkey_name(name)))
+
+
 def remove_passkey(connection: Connection, row: PasskeyRow, *, but: str | None = None) -> None:
     """Remove a passkey and end its person's sessions that began with one, except this."""
     connection.execute(delete(passkey).where(passkey.c.id == row.id))

@@ -17,6 +17,7 @@ from webhook.people import oidc_users, passkeys, passwords, people, scopes, sess
 from webhook.people.scopes import Scope
 from webhook.service import Service
 from webhook.storage.tables import (
+    PasskeyRow,
     PersonRow,
     account,
     delivery,
@@ -253,11 +254,25 @@ def list_passkeys(connection: Connection, person_id: int | None = None) -> list[
     ]
 
 
-def remove_passkey(connection: Connection, visitor: Visitor, passkey_id: int) -> None:
-    """Remove a passkey: the owner anybody's, others their own; the visitor's own session stays. Raises Problem 404."""
+def find_passkey(connection: Connection, visitor: Visitor, passkey_id: int) -> PasskeyRow:
+    """A passkey that the visitor may change: the owner anybody's, others their own; raises Problem 404."""
     row = passkeys.find_passkey_by_id(connection, passkey_id)
     if row is None or not (visitor.is_admin or row.person_id == visitor.person_id):
         raise Problem(404, f"There is no passkey {passkey_id}.")
+    return row
+
+
+def rename_passkey(connection: Connection, visitor: Visitor, passkey_id: int, name: str) -> None:
+    row = find_passkey(connection, visitor, passkey_id)
+    try:
+        passkeys.rename_passkey(connection, row.id, name)
+    except people.PeopleError as error:
+        raise Problem(422, changes.sentence_of(error)) from error
+
+
+def remove_passkey(connection: Connection, visitor: Visitor, passkey_id: int) -> None:
+    """Remove a passkey and end its person's sessions that began with one; the visitor's own session stays."""
+    row = find_passkey(connection, visitor, passkey_id)
     passkeys.remove_passkey(connection, row, but=visitor.session)
 
 

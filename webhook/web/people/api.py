@@ -29,6 +29,7 @@ from webhook.web.people.models import (
     NewPerson,
     OidcUserJson,
     OidcUserRequest,
+    PasskeyChange,
     PasskeyJson,
     PasswordChange,
     PersonChange,
@@ -198,6 +199,18 @@ async def list_passkeys(call: Call[None, None]) -> Page[PasskeyJson]:
     return list_of(await call.read(lambda connection: administration.list_passkeys(connection, mine)))
 
 
+async def rename_passkey(call: Call[PasskeyChange, None]) -> PasskeyJson:
+    """Name a passkey anew."""
+    wanted, name = call.id, call.body.name
+
+    def rename(connection: Connection) -> list[PasskeyJson]:
+        administration.rename_passkey(connection, call.visitor, wanted, name)
+        return administration.list_passkeys(connection)
+
+    listed = await call.write(rename)
+    return next(one for one in listed if one["id"] == wanted)
+
+
 async def remove_passkey(call: Call[None, None]) -> Removed:
     """Remove a passkey, and sign its person out wherever they signed in with one."""
     passkey_id = call.id
@@ -275,6 +288,7 @@ OPERATIONS: tuple[Operation[Any, Any], ...] = (
     Operation("GET", "/sessions", list_sessions, Scope.ADMIN),
     Operation("DELETE", "/sessions/{id}", end_session, Scope.ADMIN),
     Operation("GET", "/passkeys", list_passkeys, Scope.ADMIN),
+    Operation("PATCH", "/passkeys/{id}", rename_passkey, Scope.ADMIN, body=PasskeyChange),
     Operation("DELETE", "/passkeys/{id}", remove_passkey, Scope.ADMIN),
     Operation("GET", "/oidc-users", list_oidc_users, Scope.ADMIN),
     Operation(

@@ -9,6 +9,7 @@ from pydantic.json_schema import SkipJsonSchema
 from typing_extensions import TypedDict
 
 from webhook.people import passwords, tokens
+from webhook.people.passkeys import MAX_PASSKEY_NAME
 from webhook.people.scopes import Scope
 from webhook.people.sessions import SignInMethod
 from webhook.queries.people import PersonJson
@@ -160,6 +161,15 @@ class PasskeyJson(TypedDict):
     rp_id: str
     created_at: Time | None
     last_used: Time | None
+
+
+class PasskeyChange(Body):
+    name: Annotated[
+        str,
+        Field(json_schema_extra={"minLength": 1, "maxLength": MAX_PASSKEY_NAME}),
+        AfterValidator(check_text),
+        Expect(f"text of 1 to {MAX_PASSKEY_NAME} characters"),
+    ]
 
 
 class OidcUserRequest(Body):

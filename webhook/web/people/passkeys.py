@@ -1,4 +1,4 @@
-"""A person's passkeys: registered with the password, listed and removed."""
+"""A person's passkeys: registered with the password, listed, renamed and removed."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from webhook import clock
 from webhook.accounts import passkeys as ceremonies
 from webhook.accounts.passkeys import PasskeyError, User
 from webhook.people import passkeys
-from webhook.people.passkeys import MAX_PASSKEY_NAME, NewPasskey
+from webhook.people.passkeys import NewPasskey
 from webhook.people.people import PeopleError
 from webhook.service import Service
 from webhook.storage.tables import PersonRow
@@ -24,7 +24,7 @@ from webhook.web.http.challenges import LOST, Challenges, find_party, new_challe
 from webhook.web.http.errors import Problem
 from webhook.web.http.language import translate
 from webhook.web.http.once import Once
-from webhook.web.http.params import clean, id_of
+from webhook.web.http.params import id_of
 from webhook.web.http.sessions import Sessions, person_by_id
 from webhook.web.people import actions as administration
 from webhook.web.people.pages import People, path_to
@@ -42,6 +42,7 @@ class PasskeyPages(Once):
         return [
             Route(f"{path}/options", self.answers(self.options), methods=["POST"]),
             Route(path, self.answers(self.register), methods=["POST"]),
+            Route("/passkeys/{id}/name", self.change(self.rename), methods=["POST"]),
             Route("/passkeys/{id}/remove", self.change(self.remove), methods=["POST"]),
         ]
 
@@ -96,6 +97,15 @@ class PasskeyPages(Once):
             ceremonies.verify_registration, party, kept["handle"], credential, kept["challenge"]
         )
 
+    async def rename(self, request: Request, visitor: Visitor, fields: Mapping[str, str]) -> str:
+        wanted, name = id_of(request), fields.get("name", "")
+
+        def apply(connection: Connection) -> None:
+            administration.rename_passkey(connection, visitor, wanted, name)
+
+        await self.database.run(apply)
+        return self.back(request, fields, "saved")
+
     async def remove(self, request: Request, visitor: Visitor, fields: Mapping[str, str]) -> str:
         wanted = id_of(request)
 
@@ -114,10 +124,6 @@ class PasskeyPages(Once):
 
 
 def passkey_name(request: Request, fields: Mapping[str, str]) -> str:
-    """The name that somebody gave a passkey, or that of the browser; raises PasskeyError."""
-    name = fields.get("name", "").strip() or describe_browser(request.headers.get("user-agent", ""))
-    if not clean(name, MAX_PASSKEY_NAME) or not name.isprintable():
-        raise PasskeyError(
-            f"A passkey's name has at most {MAX_PASSKEY_NAME} characters, all of them printable."
-        )
-    return name or "?"
+    """The name that somebody gave a passkey, or that of the browser; raises PeopleError."""
+    given = fields.get("name", "").strip() or describe_browser(request.headers.get("user-agent", ""))
+    return passkeys.validate_passkey_name(given or "?")
