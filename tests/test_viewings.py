@@ -36,14 +36,23 @@ class Stories(House):
         given = {name: value for name, value in metadata.items() if value is not None}
         self.post("plex", plex(f"media.{event}", number=number, **given), minutes)
 
-    def listened(self, action: str, minutes: float, position: float | None, **more: Any) -> None:
+    def listened(
+        self,
+        action: str,
+        minutes: float,
+        position: float | None,
+        *,
+        on: str = "living-room",
+        by: str = "alert",
+        **more: Any,
+    ) -> None:
         """What the Plex server of these stories says itself; `position` in minutes."""
         sent = plex("media.play")
         at = NOW + timedelta(minutes=minutes)
-        told: dict[str, Any] = {"action": action, "at": at.isoformat(), "by": "alert"}
+        told: dict[str, Any] = {"action": action, "at": at.isoformat(), "by": by}
         if position is not None:
             told["position_ms"] = int(position * MS)
-        player = {"machineIdentifier": "living-room", "title": "Living Room"}
+        player = {"machineIdentifier": on, "title": "Living Room"}
         item = {**sent["Metadata"], "duration": int(EPISODE * MS), **more}
         body = {
             "listened": told,

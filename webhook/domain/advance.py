@@ -21,6 +21,7 @@ from webhook.domain.playback import (
     TWIN_WINDOW,
     is_late,
     is_late_twin,
+    is_on_another_player,
     is_reached,
     move,
     own_length,
@@ -32,9 +33,12 @@ from webhook.domain.viewing import (
     MIN_PART_OF_BEFORE,
     MIN_UNMEASURED,
     is_another_viewing,
+    is_end_before,
+    is_measure,
     is_of_end,
     is_peek,
     is_played_enough,
+    is_start_again,
 )
 
 SEEK_TOLERANCE = 5.0
@@ -49,6 +53,9 @@ MAX_PAUSE = timedelta(hours=24)
 MIN_SEEN_PERCENT = 5.0
 """The percent below which a position is no viewing, whatever the sender says (Jellyfin's MinResumePct)."""
 
+SAME_MOMENT = timedelta(seconds=5)
+"""What ends no later than this after it began again is what was played before."""
+
 SHORT_VIDEO = timedelta(minutes=5)
 """The duration below which Jellyfin reports "completed" at any position (MinResumeDurationSeconds)."""
 
@@ -60,10 +67,14 @@ def advance(play: Play | None, event: Event, facts: Facts, source: str) -> Chang
     if play is not None and not is_another_viewing(play, event, facts, source):
         if play.unwatched_at is not None:
             return None  # it belongs to the viewing that was undone
+        if is_start_again(play, event) or is_end_before(play, event, facts):
+            return Change(play=play)
         if is_late_twin(play, event):
             event = replace(event, at=play.last_at)
         return TRANSITIONS[event.action](with_duration(play, event), event, facts, False)
     opened = with_duration(open_play(play, event, source), event)
+    if play is not None and play.watched_at is not None and play.unwatched_at is None:
+        facts = replace(facts, before=play)
     change = TRANSITIONS[event.action](opened, event, facts, True)
     return replace(change, left=None if play is None else leave(play))
 
@@ -87,13 +98,13 @@ def leave(play: Play) -> Play:
 def open_play(before: Play | None, event: Event, source: str) -> Play:
     """Open a new play; a rewatch whose start was seen earlier begins then."""
     starts = event.action in (Action.START, Action.RESUME, Action.PROGRESS)
-    resumed = before is not None and before.resumed_at is not None and not starts
-    assert before is not None or not resumed
+    resumed = before is not None and before.resumed_at is not None and event.at - before.last_at <= MAX_REST
+    goes_on = resumed and not starts
     return Play(
         item=event.item,
-        state=before.state if before and resumed else State.STOPPED,
+        state=before.state if before and goes_on else State.STOPPED,
         started_at=before.resumed_at if before and before.resumed_at and resumed else event.at,
-        last_at=before.last_at if before and resumed else event.at,
+        last_at=before.last_at if before and goes_on else event.at,
         source=source,
         server=event.server,
         player=event.player,
@@ -117,7 +128,8 @@ def start(play: Play, event: Event, facts: Facts, anew: bool) -> Change:
         return Change(play=resume(play, now, event))
     if not anew and facts.before is not None and play.state is State.STOPPED and not play.played_ms:
         begin = 0 if now.estimated else now.position_ms  # as at a first start
-        now = replace(now, started_at=event.at, position_ms=begin)  # it was only peeked at until now
+        peeked = event.at - play.last_at <= twin_window(play, event)  # its end may be said again
+        now = replace(now, started_at=play.last_at if peeked else event.at, position_ms=begin)
     news = anew or play.state is not State.PLAYING or is_seek(play, now, event)
     return Change(play=now, anew=anew, tell=Action.START if news else None)
 
@@ -129,8 +141,10 @@ def resume(play: Play, now: Play, event: Event) -> Play:
         return now
     if play.resumed_at is not None and event.at - play.last_at <= MAX_REST:
         return now
-    begin = 0 if now.estimated else now.position_ms  # as at a first start
-    return replace(now, resumed_at=event.at, replayed_ms=0, position_ms=begin)
+    now = replace(now, resumed_at=event.at, replayed_ms=0)
+    if now.estimated or now.position_at != event.at:  # the position that is known is of the end before
+        return replace(now, position_ms=0, position_at=event.at, estimated=True)  # as at a first start
+    return now
 
 
 def is_seek(play: Play, now: Play, event: Event) -> bool:
@@ -165,8 +179,7 @@ def stop(play: Play, event: Event, facts: Facts, anew: bool) -> Change:
 
 def is_elsewhere(play: Play, event: Event) -> bool:
     """True if the play continues on a player other than the stopping one: casting leaves a stop behind."""
-    apart = None not in (play.player_id, event.player_id) and play.player_id != event.player_id
-    return apart and play.state is State.PLAYING
+    return is_on_another_player(play, event) and play.state is State.PLAYING
 
 
 def is_left_early(play: Play, now: Play, event: Event) -> bool:
@@ -215,29 +228,39 @@ def complete_viewing(
     count = event.view_count if event.view_count is not None else now.view_count
     now = replace(now, view_count=count)
     if play.watched_at is not None:
-        uncounted = now.by_position and by_position
-        return Change(play=replace(now, by_position=uncounted, resumed_at=None, replayed_ms=0), anew=anew)
+        counted = replace(now, by_position=now.by_position and by_position)
+        if (
+            play.resumed_at is None or event.at - play.resumed_at > SAME_MOMENT
+        ):  # else it is the end before that
+            counted = replace(counted, resumed_at=None, replayed_ms=0)
+        return Change(play=counted, anew=anew)
     if not anew and is_peek(play, event, facts):
         if now.state is State.PLAYING and not now.estimated:
             return Change(
                 play=now, peek=True
             )  # the rest of it may be enough, or its end says that it was not
-        return Change(play=replace(now, played_ms=0, known_percent=None), peek=True)
+        length = now.duration_ms or (event.position_ms if event.completed else None)
+        return Change(play=replace(now, played_ms=0, known_percent=None, duration_ms=length), peek=True)
     marked = replace(
-        now, watched_at=event.at, manual=event.manual, by_position=by_position, played_ms=measure(play, now, event)
+        now, watched_at=event.at, manual=event.manual, by_position=by_position, played_ms=measure(play, now, event, facts.before)
     )  # fmt: skip
     return Change(play=marked, anew=anew, finished=True)
 
 
-def measure(play: Play, now: Play, event: Event) -> int:
+def measure(play: Play, now: Play, event: Event, before: Play | None) -> int:
     """The length of the viewing, as a measure for the next one; at least up to the position at its end.
 
-    Where nobody says how long the item runs, a silence that may have been a rest is left out; but then at least so
-    much is needed of the next one as where nothing is known.
+    Where nobody says how long the item runs, a silence that may have been a rest is left out; but then at least as
+    long as the viewing before, or so that as much is needed of the next one as where nothing is known.
     """
     reached = 0 if now.estimated or now.position_ms is None else now.position_ms
-    if own_length(play, event) is not None or play.state is State.PLAYING or now.played_ms == play.played_ms:
-        return max(now.played_ms, reached)
+    heard, known = max(now.played_ms, reached), own_length(play, event) is not None
+    if known or play.state is State.PLAYING or (heard and now.played_ms == play.played_ms):
+        return heard
+    if before is not None and is_measure(before):
+        return max(play.played_ms, reached, before.played_ms)
+    if not heard:
+        return 0
     least = MIN_UNMEASURED.get(play.item.kind, REWATCH_WINDOW) / MIN_PART_OF_BEFORE
     return max(play.played_ms, reached, in_ms(least))
 
@@ -271,6 +294,13 @@ def is_over(play: Play, now: datetime) -> bool:
         return now - play.last_at > MAX_SILENCE
     left = timedelta(milliseconds=play.duration_ms - play.position_ms)
     return now - play.position_at > left + END_GRACE
+
+
+def is_left_paused(play: Play, event: Event, mark: float) -> bool:
+    """True if a start shows that the stop of a viewing was lost that rested past the mark."""
+    rested = play.state is State.PAUSED and play.watched_at is None and is_reached(play, mark)
+    starts = event.action is Action.START and event.at - play.last_at > TWIN_WINDOW
+    return rested and starts and not is_elsewhere(play, event)
 
 
 def close_silent(play: Play, facts: Facts, repeated_at: datetime | None = None) -> Change:

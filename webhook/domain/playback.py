@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from webhook.domain.event import Action, Event, Kind
 from webhook.domain.play import Play, State, in_ms
@@ -36,6 +36,12 @@ def own_length(play: Play, event: Event) -> timedelta | None:
     """The runtime as it was sent, else the position at which its sender says that it was completed."""
     duration = event.duration_ms or play.duration_ms or (event.position_ms if event.completed else None)
     return timedelta(milliseconds=duration) if duration else None
+
+
+def earliest_start(play: Play) -> datetime:
+    """When the play may have begun: where only its end was heard, as long before that as its position says."""
+    heard = play.started_at != play.watched_at or play.estimated or play.position_ms is None
+    return play.started_at if heard else play.started_at - timedelta(milliseconds=play.position_ms or 0)
 
 
 def twin_window(play: Play, event: Event) -> timedelta:
@@ -143,6 +149,11 @@ def percent_of(event: Event, position: int | None, duration: int | None) -> floa
 def is_late(play: Play, event: Event) -> bool:
     """True if the event precedes the last one, as with a delayed or duplicated webhook."""
     return event.at < play.last_at
+
+
+def is_on_another_player(play: Play, event: Event) -> bool:
+    """True if the event is of another player than the one that was heard last."""
+    return None not in (play.player_id, event.player_id) and play.player_id != event.player_id
 
 
 def is_reached(play: Play, mark: float, *, sent: bool = False) -> bool:

@@ -11,7 +11,9 @@ from webhook.domain.playback import (
     HALF_PERCENT,
     REWATCH_WINDOW,
     TWIN_WINDOW,
+    earliest_start,
     is_late,
+    is_on_another_player,
     is_reached,
     move,
     own_length,
@@ -56,7 +58,8 @@ def is_another_viewing(play: Play, event: Event, facts: Facts, source: str) -> b
     if play.unwatched_at is not None:
         return is_anew_after_untick(play, event)
     if play.watched_at is None:
-        return event.at - play.last_at > MAX_REST or is_repeat(play, event)
+        given_up = event.at - play.last_at > MAX_REST and not is_carried_on(play, event)
+        return given_up or is_repeat(play, event)
     if is_started_over(play, event):
         return True
     if event.at - play.watched_at <= twin_window(play, event):
@@ -64,6 +67,15 @@ def is_another_viewing(play: Play, event: Event, facts: Facts, source: str) -> b
     if event.action is Action.WATCHED or is_watched_to_end(play, event, facts):
         return is_watched_again(play, event, facts, source)
     return event.action is not Action.STOP and is_begun_again(play, event)
+
+
+def is_carried_on(play: Play, event: Event) -> bool:
+    """True if it is played on where it was left."""
+    if event.action not in (Action.START, Action.RESUME, Action.PROGRESS) or play.estimated:
+        return False
+    if not play.position_ms or not event.position_ms:
+        return False
+    return abs(timedelta(milliseconds=event.position_ms - play.position_ms)) <= twin_window(play, event)
 
 
 def is_anew_after_untick(play: Play, event: Event) -> bool:
@@ -78,18 +90,45 @@ def is_anew_after_untick(play: Play, event: Event) -> bool:
 def is_started_over(play: Play, event: Event) -> bool:
     """True if it is played in its first half again after the mark.
 
-    A start says so, also where the end before it was lost; where the start was lost, the progress after an end does.
+    A start says so, also where the end before it was lost; where the start was lost, the progress after an end does,
+    and that on another player.
     At 0 that is no progress: the server forgets the position of what was watched. What is said late, or so soon after
     the mark that no two clocks agree, is of the viewing before.
     """
     if is_late(play, event) or is_of_end(play, event):
         return False
     if event.action is Action.PROGRESS:
-        goes_on = play.state is State.STOPPED and bool(event.position_ms or event.percent)
-        return goes_on and is_in_first_half(play, event) is True
-    if event.action is not Action.START or event.at - play.started_at <= TWIN_WINDOW:
+        over = event.at - play.last_at > remaining_time(play)  # its stop was lost
+        ended = over or play.state is State.STOPPED or is_on_another_player(play, event)
+        told = bool(event.position_ms or event.percent)
+        return ended and told and is_in_first_half(play, event) is True
+    if event.action is not Action.START or event.at - earliest_start(play) <= TWIN_WINDOW:
         return False
-    return is_in_first_half(play, event) is True
+    return is_in_first_half(play, event) is True and not is_start_again(play, event)
+
+
+def is_start_again(play: Play, event: Event) -> bool:
+    """True if a start at 0 is the one that was heard just before, with the position at which it really began.
+
+    Jellyfin and Emby say 0 at each start. A webhook that comes late or twice must not end a rest.
+    """
+    if event.action is not Action.START or event.position_ms != 0 or play.state is State.STOPPED:
+        return False
+    known = bool(play.position_ms) and not play.estimated
+    return known and event.at - (play.resumed_at or play.started_at) <= twin_window(play, event)
+
+
+def is_end_before(play: Play, event: Event, facts: Facts) -> bool:
+    """True if a stop repeats the end of the viewing before, as Jellyfin's do for a session that rests.
+
+    It has that end's position, soon after it, which cannot have been reached again since the start.
+    """
+    before, at = facts.before, event.position_ms
+    if event.action is not Action.STOP or before is None or play.state is State.STOPPED or not at:
+        return False
+    same = before.position_ms == at and not before.estimated and before.server == event.server
+    soon = event.at - before.last_at <= TWIN_WINDOW
+    return same and soon and timedelta(milliseconds=at) > event.at - play.started_at
 
 
 def is_of_end(play: Play, event: Event) -> bool:
@@ -110,9 +149,10 @@ def is_in_first_half(play: Play, event: Event) -> bool | None:
     percent = sent_percent(play, event)
     if percent is not None:
         return percent < HALF_PERCENT
-    if event.position_ms is None or play.position_ms is None or play.estimated:
+    if event.position_ms is None or play.position_ms is None:
         return None
-    return True if 2 * event.position_ms < play.position_ms else None
+    reached = play.played_ms / 2 if play.estimated else play.position_ms  # some of it may have been a rest
+    return True if 2 * event.position_ms < reached else None
 
 
 def sent_percent(play: Play, event: Event) -> float | None:
@@ -197,12 +237,17 @@ def is_played_enough(
     kind = before.item.kind
     if length is not None:
         return played >= MIN_REPLAYED_PART * length
-    first = timedelta(milliseconds=before.played_ms)
-    if first >= MIN_MEASURE.get(kind, REWATCH_WINDOW):
-        return played >= MIN_PART_OF_BEFORE * first
+    if is_measure(before):
+        return played >= MIN_PART_OF_BEFORE * timedelta(milliseconds=before.played_ms)
     if learned is not None:
         return played >= MIN_REPLAYED_PART * learned
     return played >= MIN_UNMEASURED.get(kind, REWATCH_WINDOW)
+
+
+def is_measure(before: Play) -> bool:
+    """True if so much was heard of a viewing that it is a measure for the next one."""
+    least = MIN_MEASURE.get(before.item.kind, REWATCH_WINDOW)
+    return timedelta(milliseconds=before.played_ms) >= least
 
 
 def is_peek(play: Play, event: Event, facts: Facts) -> bool:
@@ -225,6 +270,12 @@ def is_same_viewing(play: Play, at: datetime, dated: Dated = Dated.EXACT) -> boo
     if play.dated is Dated.TICKED:
         return at <= latest + slack
     return play.started_at - slack <= at <= latest + slack
+
+
+def begins_later(play: Play, at: datetime, server: str | None) -> bool:
+    """True if an unfinished play began after a server's record of a viewing, on another server: it is none of it."""
+    elsewhere = None not in (server, play.server) and play.server != server
+    return elsewhere and play.watched_at is None and play.started_at - TWIN_WINDOW > at
 
 
 def is_repeated_entry(play: Play, at: datetime, listed_at: datetime, length: timedelta | None) -> bool:

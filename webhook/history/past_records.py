@@ -16,10 +16,17 @@ from webhook.domain.event import Action, Event, item_from_json
 from webhook.domain.items import keys, play_keys, same_item
 from webhook.domain.play import Change, Dated, Play, State
 from webhook.domain.playback import own_length
-from webhook.domain.viewing import is_repeated_entry, is_same_viewing
+from webhook.domain.viewing import begins_later, is_repeated_entry, is_same_viewing
 from webhook.history import play_records, runtimes
 from webhook.history.play_records import NewRecord
-from webhook.history.play_store import SELECT_OF_ITEM, merge_items, play_from_row, save_play, store_keys
+from webhook.history.play_store import (
+    SELECT_OF_ITEM,
+    ClosedPlay,
+    merge_items,
+    play_from_row,
+    save_play,
+    store_keys,
+)
 from webhook.storage.json_shapes import JsonObject
 from webhook.storage.rows import fetch_all, fetch_with
 from webhook.storage.tables import PlayRecordRow, PlayRow, edit, play
@@ -27,10 +34,14 @@ from webhook.storage.tables import PlayRecordRow, PlayRow, edit, play
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Applied:
-    """The change that an event made to a person's plays, and the play it is about."""
+    """The change that an event made to a person's plays, and the play it is about.
+
+    `closed` is a play of which the event shows that its stop was lost.
+    """
 
     play_id: int | None = None
     change: Change | None = None
+    closed: ClosedPlay | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -134,7 +145,9 @@ def find_same(connection: Connection, person_id: int, event: Event) -> list[Past
     ]
     return [
         one for one in found
-        if same_item(one.play.item, event.item) and is_same_viewing(one.play, event.at, dated)
+        if same_item(one.play.item, event.item)
+        and is_same_viewing(one.play, event.at, dated)
+        and not begins_later(one.play, event.at, event.server)
     ]  # fmt: skip
 
 

@@ -11,8 +11,8 @@ from sqlalchemy import Connection, bindparam, exists, insert, select, update
 
 from webhook.domain.event import Action, Event, Item, item_from_json, item_to_json
 from webhook.domain.items import agree_beside_title, keys, play_keys, same_item, sure_keys
-from webhook.domain.play import Dated, Facts, Play, State
-from webhook.domain.playback import REWATCH_WINDOW, TWIN_WINDOW, twin_window
+from webhook.domain.play import Change, Dated, Facts, Play, State
+from webhook.domain.playback import REWATCH_WINDOW, TWIN_WINDOW, earliest_start, twin_window
 from webhook.domain.viewing import is_another_viewing
 from webhook.storage.db import fresh_ids
 from webhook.storage.prepared import Prepared
@@ -34,6 +34,15 @@ class FoundPlay:
     id: int
     play: Play | None
     before: Play | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ClosedPlay:
+    """A play that ended without a stop, with its person and the resulting change."""
+
+    person_id: int
+    play_id: int
+    change: Change
 
 
 # Built once: putting a statement together costs more than running it.
@@ -116,7 +125,7 @@ def has_begun(current: Play, event: Event) -> bool:
     A mark, or what follows a play that began with one, may be stamped just before: no two clocks agree.
     """
     marks = event.action is Action.WATCHED or current.started_at == current.watched_at
-    return current.started_at - (twin_window(current, event) if marks else timedelta(0)) <= event.at
+    return earliest_start(current) - (twin_window(current, event) if marks else timedelta(0)) <= event.at
 
 
 def is_counted(row: PlayRow) -> bool:

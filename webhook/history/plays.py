@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 from sqlalchemy import Connection, bindparam, func, literal_column, select
 
-from webhook.domain.advance import VIEWING_ACTIONS, advance, close_silent, is_over
-from webhook.domain.event import Action, Event, Kind, item_from_json
+from webhook.domain.advance import VIEWING_ACTIONS, advance, close_silent, is_left_paused, is_over
+from webhook.domain.event import Action, Event, Item, Kind, item_from_json
 from webhook.domain.items import is_one, play_keys
-from webhook.domain.play import Change, Facts, Play, State
+from webhook.domain.play import Facts, Play, State
 from webhook.domain.playback import TWIN_WINDOW
-from webhook.domain.viewing import is_same_viewing
+from webhook.domain.viewing import begins_later, is_same_viewing
 from webhook.history import runtimes
 from webhook.history.past_records import Applied, apply_record
 from webhook.history.play_store import (
     SELECT_KEYS_OF,
+    ClosedPlay,
     FoundPlay,
     find_play,
     find_plays,
@@ -52,7 +53,8 @@ def apply(
     found = find_play(connection, person_id, event, known_by)
     if found is not None and found.play is None:
         return Applied(play_id=found.id)
-    play_before = found.play if found else None
+    closed = close_left_paused(connection, person_id, found, event, mark)
+    play_before = closed.change.play if closed else found.play if found else None
     facts = Facts(
         mark=mark,
         before=found.before if found else None,
@@ -70,7 +72,18 @@ def apply(
     store_keys(connection, person_id, play_id, known_by, is_new=is_new)
     if event.duration_ms and (play_before is None or not play_before.duration_ms):
         runtimes.learn_runtime(connection, event)
-    return Applied(play_id=play_id, change=replace(change, play=current))
+    return Applied(play_id=play_id, change=replace(change, play=current), closed=closed)
+
+
+def close_left_paused(
+    connection: Connection, person_id: int, found: FoundPlay | None, event: Event, mark: float
+) -> ClosedPlay | None:
+    """Close the play if the event shows that its stop was lost while it rested past the mark."""
+    if found is None or found.play is None or not is_left_paused(found.play, event, mark):
+        return None
+    change = close_silent(found.play, Facts(mark=mark, before=found.before))
+    save_play(connection, person_id, change.play, found.id)
+    return ClosedPlay(person_id=person_id, play_id=found.id, change=change)
 
 
 def find_runtime(connection: Connection, found: FoundPlay | None, event: Event) -> timedelta | None:
@@ -107,13 +120,14 @@ def is_dated_elsewhere(
 ) -> bool:
     """True if a mark set by hand carries its own past date, set by another tool.
 
-    Where the date is that of a play which was left unfinished, the server only kept it: it was ticked now.
+    Where the date is that of a play which was left unfinished, the server only kept it: it was ticked now. Of what
+    began later on another server it cannot be.
     """
     at = event.last_played_at
     if at is None or not event.manual or event.action is not Action.WATCHED or event.at - at <= TWIN_WINDOW:
         return False
     return not any(
-        one.watched_at is None and is_same_viewing(one, at)
+        one.watched_at is None and is_same_viewing(one, at) and not begins_later(one, at, event.server)
         for _, one in find_plays(connection, person_id, event.item, known_by)
     )
 
@@ -133,19 +147,15 @@ SELECT_OPEN_ON_PLAYER = Prepared(
 SELECT_QUIET = select(play).where(IS_OPEN, play.c.last_at < bindparam("since", type_=Utc))
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class ClosedPlay:
-    """A play that ended without a stop, with its person and the resulting change."""
-
-    person_id: int
-    play_id: int
-    change: Change
-
-
 def close_others_on_player(
-    connection: Connection, person_id: int, event: Event, mark: float, besides: Collection[int]
+    connection: Connection,
+    person_id: int,
+    event: Event,
+    mark: float,
+    besides: int | None,
+    file: Collection[Item],
 ) -> list[ClosedPlay]:
-    """Close the other open plays on a player that now plays something else.
+    """Close the other open plays on a player that now plays something else; `file` is every item of what it plays.
 
     Of a server that is named, whoever played it; but several people may watch one item there, who go on.
     """
@@ -155,8 +165,11 @@ def close_others_on_player(
     there = {"server": event.server or "", "player": event.player_id, "until": event.at - quiet}
     closed = []
     for row in sort_by_last(fetch_all(connection, SELECT_OPEN_ON_PLAYER, PlayRow, there)):
-        mine, repeats = row.person_id == person_id, is_one(item_from_json(row.item), event.item)
-        if row.id not in besides and (mine or (event.server is not None and not repeats)):
+        mine, current = row.person_id == person_id, item_from_json(row.item)
+        repeats = is_one(current, event.item)
+        if row.id == besides or any(is_one(current, other) for other in file if other is not event.item):
+            continue
+        if mine or (event.server is not None and not repeats):
             closed.append(close_play(connection, row, mark, event.at if repeats else None))
     return closed
 

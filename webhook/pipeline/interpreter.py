@@ -18,7 +18,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from webhook import clock
 from webhook.domain import lenient_json
-from webhook.domain.event import Action, Event, Ignored, Unreadable, event_from_json
+from webhook.domain.event import Action, Event, Ignored, Item, Unreadable, event_from_json
 from webhook.domain.play import Change
 from webhook.domain.rules import Filters, stopping_filter, viewers
 from webhook.domain.states import WebhookState
@@ -289,7 +289,7 @@ class Interpreter:
         """Apply the events to one person's plays and enqueue deliveries; returns the result of each."""
         targets, space = reads.targets(viewer.id), space_of(row)
         context = Context(reads.connection, row.id, row.source, viewer.id, targets, now, space)
-        touched: list[int] = []
+        file = [event.item for event in read]
         entries = []
         for number, event in enumerate(read):
             entry = {**event_json(event), "person": viewer.name}
@@ -301,23 +301,20 @@ class Interpreter:
             if play_id is not None:
                 reapply_event(context, event, play_id, number)
             else:
-                play_id = self.apply_event(context, event, number, touched, reads)
-            if play_id is not None:
-                touched.append(play_id)
+                play_id = self.apply_event(context, event, number, file, reads)
             entries.append({**entry, "play": play_id})
         return entries
 
     def apply_event(
-        self, context: Context, event: Event, number: int, touched: Collection[int], reads: SharedReads
+        self, context: Context, event: Event, number: int, file: Collection[Item], reads: SharedReads
     ) -> int | None:
         """Apply one event and return the play it belongs to."""
         connection, person_id = context.connection, context.person_id
         library.apply(connection, person_id, event)
         applied = plays.apply(connection, person_id, event, context.source, self.mark, context.space)
         change, play_id = applied.change, applied.play_id
-        for over in plays.close_others_on_player(
-            connection, person_id, event, self.mark, [*touched, play_id or 0]
-        ):
+        others = plays.close_others_on_player(connection, person_id, event, self.mark, play_id, file)
+        for over in [*([applied.closed] if applied.closed else []), *others]:
             theirs = replace(context, person_id=over.person_id, targets=reads.targets(over.person_id))
             origin = f"{context.webhook_id}.{number}.{over.play_id}"
             plan_and_enqueue(theirs, closing_event(over.change), over.change, over.play_id, origin)

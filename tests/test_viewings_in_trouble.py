@@ -1,0 +1,197 @@
+"""Viewings of which a webhook was lost, late or doubled: each sequence was miscounted once by the simulated household."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+from tests.test_interpreter import NOW
+from tests.test_viewings import DAY, Stories, at
+
+__all__ = ["at"]
+
+TICK = {"SaveReason": "TogglePlayed", "Played": True}
+NO_LENGTH = {"RunTimeTicks": 0}
+
+
+def after(minutes: float) -> str:
+    return (NOW + timedelta(minutes=minutes)).isoformat()
+
+
+def test_what_begins_again_before_a_stop_was_heard_begins_at_its_beginning(at: Stories) -> None:
+    at.plex("play", 0)
+    at.listened("progress", 43.5, 43.5)
+    at.plex("scrobble", 44, viewCount=1)
+    at.plex("play", 45, viewCount=1)
+    at.plex("scrobble", 85, viewCount=2)
+
+    assert at.watched == [44, 85]
+
+
+def test_a_stop_that_is_said_again_after_the_next_start_ends_nothing(at: Stories) -> None:
+    at.jellyfin("PlaybackStart", 0, at=0)
+    at.jellyfin("PlaybackStop", 38, at=38, PlayedToCompletion=False)
+    at.jellyfin("PlaybackStart", 38.1, at=0)
+    at.jellyfin("PlaybackStop", 38.3, at=38, PlayedToCompletion=False)
+    at.jellyfin("PlaybackStop", 81.1, at=43, PlayedToCompletion=True)
+
+    assert at.watched == [38, 81.1]
+
+
+def test_a_rewatch_in_two_sittings_counts_where_the_second_start_has_no_position(at: Stories) -> None:
+    at.plex("play", 0)
+    at.plex("scrobble", 40, viewCount=1)
+    at.plex("stop", 45)
+    at.plex("play", 50)
+    at.plex("stop", 75)
+    at.jellyfin("PlaybackStart", DAY, at=0)
+    at.jellyfin("PlaybackStop", DAY + 18, at=43, PlayedToCompletion=True)
+
+    assert at.watched == [40, DAY + 18]
+
+
+def test_a_tick_with_a_date_is_no_mark_of_what_began_later_elsewhere(at: Stories) -> None:
+    at.plex("play", 10)
+    at.jellyfin("UserDataSaved", 20, LastPlayedDate=after(3), **TICK)
+    at.plex("scrobble", 50, viewCount=1)
+
+    assert sorted(at.watched) == [3, 50]
+
+
+def test_a_start_that_is_said_again_ends_no_rest(at: Stories) -> None:
+    at.jellyfin("PlaybackStop", 0, at=45, PlayedToCompletion=True)
+    at.jellyfin("PlaybackStart", DAY, at=43)
+    at.jellyfin("PlaybackProgress", DAY + 0.2, at=43.2, IsPaused=True)
+    at.jellyfin("PlaybackStart", DAY + 0.3, at=0)
+    at.jellyfin("PlaybackProgress", DAY + 30, at=43.2, IsPaused=False)
+    at.jellyfin("PlaybackStop", DAY + 32, at=45, PlayedToCompletion=True)
+
+    assert at.watched == [0]
+
+
+def test_a_second_start_of_a_file_with_two_episodes_ends_neither(at: Stories) -> None:
+    file = {"EpisodeNumberEnd": 4}
+    at.jellyfin("PlaybackStart", 0, at=0, **file)
+    at.jellyfin("PlaybackProgress", 0.1, at=43, IsPaused=True, **file)
+    at.jellyfin("PlaybackStart", 0.2, at=0, **file)
+    at.jellyfin("PlaybackProgress", 30, at=43, IsPaused=False, **file)
+    at.jellyfin("PlaybackStop", 32, at=45, PlayedToCompletion=True, **file)
+
+    assert at.watched == [32, 32]
+
+
+def test_a_record_from_before_a_stop_whose_start_was_lost_is_of_that_viewing(at: Stories) -> None:
+    at.listened("start", 0, 0)
+    at.listened("stop", 44, 44)
+    at.listened("watched", 44.1, None)
+    at.listened("stop", 2 * DAY, 45)
+    at.listened("watched", 2 * DAY - 2.75, None)
+
+    assert at.watched == [44, 2 * DAY]
+
+
+def test_what_is_watched_again_at_once_counts_where_only_its_first_end_was_heard(at: Stories) -> None:
+    at.jellyfin("PlaybackStop", 40, at=43, PlayedToCompletion=True)
+    at.jellyfin("PlaybackStart", 40.3, at=0)
+    at.jellyfin("UserDataSaved", 84, **TICK)
+
+    assert at.watched == [40, 84]
+
+
+def test_what_rested_past_the_mark_counts_when_it_is_started_anew(at: Stories) -> None:
+    at.plex("play", 0)
+    at.plex("pause", 40, viewOffset=40 * 60_000)
+    at.plex("play", 400)
+    at.plex("scrobble", 440, viewCount=1)
+
+    assert at.watched == [40, 440]
+    assert at.deliveries("tvtime") == [("watched", True), ("watched", True)]
+
+
+def test_what_rested_past_the_mark_and_is_carried_on_counts_once(at: Stories) -> None:
+    at.plex("play", 0)
+    at.plex("pause", 40, viewOffset=40 * 60_000)
+    at.plex("play", 400)
+    at.plex("scrobble", 402, viewCount=1)
+
+    assert at.watched == [40]
+
+
+def test_a_look_at_the_end_tells_how_long_a_short_video_runs(at: Stories) -> None:
+    at.jellyfin("UserDataSaved", 0, **TICK, **NO_LENGTH)
+    at.jellyfin("PlaybackStart", DAY, at=0, **NO_LENGTH)
+    at.jellyfin("PlaybackStop", DAY + 0.4, at=4, PlayedToCompletion=True, **NO_LENGTH)
+    at.plex("play", 20 * DAY, duration=None)
+    at.plex("scrobble", 20 * DAY + 3.5, duration=None, viewCount=1)
+
+    assert at.watched == [0, 20 * DAY + 3.5]
+
+
+def test_the_end_of_a_look_that_is_said_again_after_the_next_start_is_no_viewing(at: Stories) -> None:
+    at.listened("watched", 0, None)
+    at.listened("start", DAY, 0)
+    at.listened("pause", DAY + 0.1, 43)
+    at.listened("resume", DAY + 30, 43)
+    at.listened("stop", DAY + 32, 45)
+    at.listened("start", DAY + 32.2, 0)
+    at.listened("stop", DAY + 32.01, 45)
+
+    assert at.watched == [0]
+
+
+def test_a_viewing_of_which_only_the_end_was_heard_is_no_measure_for_the_next(at: Stories) -> None:
+    short: dict[str, Any] = {"duration": None}
+    at.plex("play", 0, **short)
+    at.plex("scrobble", 4.5, viewCount=1, **short)
+    at.plex("stop", 4.7, **short)
+    at.plex("scrobble", 300, viewCount=2, **short)
+    at.plex("stop", 300.2, **short)
+    at.plex("play", 48 * DAY, **short)
+    at.plex("scrobble", 48 * DAY + 4.5, viewCount=3, **short)
+
+    assert at.watched == [4.5, 300, 48 * DAY + 4.5]
+
+
+def test_what_begins_on_another_player_before_the_first_has_ended_counts_beside_it(at: Stories) -> None:
+    at.listened("start", 0, 0, on="tablet")
+    at.listened("start", 45, 0, on="tv")
+    at.listened("progress", 45.2, 44.9, on="tablet")
+    at.listened("watched", 45.1, None, on="tablet")
+    at.listened("progress", 50, 5, on="tv")
+    at.listened("stop", 88, 43, on="tv")
+
+    assert at.watched == [45.1, 88]
+
+
+def test_what_is_carried_on_where_it_was_left_is_one_viewing_weeks_later(at: Stories) -> None:
+    at.listened("start", 0, 0)
+    at.listened("stop", 44, 44)
+    at.listened("watched", 44.1, None)
+    at.listened("start", 9 * DAY, 0)
+    at.listened("stop", 9 * DAY + 27, 27)
+    at.listened("start", 30 * DAY, 26.9)
+    at.listened("stop", 30 * DAY + 18, 45)
+    at.listened("watched", 30 * DAY + 18, None)
+
+    assert at.watched == [44, 30 * DAY + 18]
+
+
+def test_what_is_played_in_its_first_half_counts_where_stop_and_start_were_lost(at: Stories) -> None:
+    at.jellyfin("PlaybackStart", 0, at=0, **NO_LENGTH)
+    at.jellyfin("PlaybackProgress", 40, at=40, IsPaused=False, **NO_LENGTH)
+    at.jellyfin("UserDataSaved", 44, SaveReason="PlaybackFinished", Played=True, **NO_LENGTH)
+    at.jellyfin("PlaybackProgress", 10 * DAY, at=1, IsPaused=False, **NO_LENGTH)
+    at.jellyfin("PlaybackProgress", 10 * DAY + 20, at=21, IsPaused=False, **NO_LENGTH)
+    at.jellyfin("PlaybackStop", 10 * DAY + 43, at=44, PlayedToCompletion=True, **NO_LENGTH)
+
+    assert at.watched == [44, 10 * DAY + 43]
+
+
+def test_a_record_of_the_end_that_is_read_after_the_next_start_leaves_it_begun(at: Stories) -> None:
+    at.plex("play", 0)
+    at.plex("scrobble", 40, viewCount=1)
+    at.plex("play", 45)
+    at.listened("watched", 40, None, by="count", viewCount=1)
+    at.plex("scrobble", 85, viewCount=2)
+
+    assert at.watched == [40, 85]
