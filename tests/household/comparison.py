@@ -33,6 +33,11 @@ class Fault:
     right: str
     counted: str
 
+    def is_like(self, other: Fault) -> bool:
+        """Whether the same is wrong: a story cut too far may be wrong in another way."""
+        kinds = {one.what.lstrip("0123456789 ") for one in (self, other)}
+        return (self.person, self.title) == (other.person, other.title) and len(kinds) == 1
+
     def __str__(self) -> str:
         return f"{self.person}, {self.title}: {self.what}\n    right:   {self.right}\n    counted: {self.counted}"
 

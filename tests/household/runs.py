@@ -47,9 +47,7 @@ def cut(house: House, run: Run, fault: Fault) -> Run:
     """The run with every act left out that this fault does not need."""
 
     def fails(smaller: Run) -> bool:
-        return any(
-            (found.person, found.title) == (fault.person, fault.title) for found in smaller.faults(house)
-        )
+        return any(found.is_like(fault) for found in smaller.faults(house))
 
     if fails(run.of(fault)):
         run = run.of(fault)
