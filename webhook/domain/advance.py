@@ -128,8 +128,10 @@ def start(play: Play, event: Event, facts: Facts, anew: bool) -> Change:
         return Change(play=resume(play, now, event))
     if not anew and facts.before is not None and play.state is State.STOPPED and not play.played_ms:
         begin = 0 if now.estimated else now.position_ms  # as at a first start
-        peeked = event.at - play.last_at <= twin_window(play, event)  # its end may be said again
-        now = replace(now, started_at=play.last_at if peeked else event.at, position_ms=begin)
+        late = (
+            event.at - play.last_at > REWATCH_WINDOW
+        )  # before that, what is still said of the look is of it, too
+        now = replace(now, started_at=event.at if late else play.started_at, position_ms=begin)
     news = anew or play.state is not State.PLAYING or is_seek(play, now, event)
     return Change(play=now, anew=anew, tell=Action.START if news else None)
 
