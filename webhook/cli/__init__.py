@@ -193,9 +193,7 @@ app = typer.Typer(
 
 
 def main() -> None:
-    os.environ.setdefault(
-        "PYDANTIC_DISABLE_PLUGINS", "__all__"
-    )  # or it reads every installed package for some
+    os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")  # it would look for some in every package
     app()
 
 

@@ -128,10 +128,9 @@ def start(play: Play, event: Event, facts: Facts, anew: bool) -> Change:
         return Change(play=resume(play, now, event))
     if not anew and facts.before is not None and play.state is State.STOPPED and not play.played_ms:
         begin = 0 if now.estimated else now.position_ms  # as at a first start
-        late = (
-            event.at - play.last_at > REWATCH_WINDOW
-        )  # before that, what is still said of the look is of it, too
-        now = replace(now, started_at=event.at if late else play.started_at, position_ms=begin)
+        # What is said late of the look is of this play for some hours, so that it begins with the look until then.
+        apart = event.at - play.last_at > REWATCH_WINDOW
+        now = replace(now, started_at=event.at if apart else play.started_at, position_ms=begin)
     news = anew or play.state is not State.PLAYING or is_seek(play, now, event)
     return Change(play=now, anew=anew, tell=Action.START if news else None)
 
@@ -231,9 +230,7 @@ def complete_viewing(
     now = replace(now, view_count=count)
     if play.watched_at is not None:
         counted = replace(now, by_position=now.by_position and by_position)
-        if (
-            play.resumed_at is None or event.at - play.resumed_at > SAME_MOMENT
-        ):  # else it is the end before that
+        if play.resumed_at is None or event.at - play.resumed_at > SAME_MOMENT:
             counted = replace(counted, resumed_at=None, replayed_ms=0)
         return Change(play=counted, anew=anew)
     if not anew and is_peek(play, event, facts):
@@ -301,8 +298,7 @@ def is_over(play: Play, now: datetime) -> bool:
 def is_left_paused(play: Play, event: Event, mark: float) -> bool:
     """True if a start shows that the stop of a viewing was lost that rested past the mark."""
     rested = play.state is State.PAUSED and play.watched_at is None and is_reached(play, mark)
-    starts = event.action is Action.START and event.at - play.last_at > TWIN_WINDOW
-    return rested and starts and not is_elsewhere(play, event)
+    return rested and event.action is Action.START and event.at - play.last_at > TWIN_WINDOW
 
 
 def close_silent(play: Play, facts: Facts, repeated_at: datetime | None = None) -> Change:
