@@ -15,9 +15,13 @@ COPY webhook webhook
 COPY migrations migrations
 COPY tests/fakes tests/fakes
 RUN /opt/watchmark/bin/pip install --no-deps --no-build-isolation . \
-    # what only built the above is not shipped, nor are the names of months in languages that no page is in
+    # what only built the above is not shipped, nor are the names of months in languages that no page is in, what
+    # libraries bring for the tests of others, and what was compiled
     && find /opt/watchmark -path '*/babel/locale-data/*' ! -name 'en*' ! -name 'de*' ! -name root.dat -delete \
     && /opt/watchmark/bin/pip uninstall --yes hatchling trove-classifiers pathspec pluggy setuptools pip \
+    && rm -r /opt/watchmark/lib/python3*/site-packages/sqlalchemy/testing \
+        /opt/watchmark/lib/python3*/site-packages/alembic/testing \
+    && find /opt/watchmark/lib -type f \( -name '*.pyi' -o -name '*.pyx' -o -name '*.pxd' -o -name '*.[ch]' \) -delete \
     && /opt/watchmark/bin/python -m compileall -q /opt/watchmark/lib
 
 

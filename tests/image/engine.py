@@ -23,6 +23,16 @@ PACKAGES = "python3,python3-venv,python-is-python3,ca-certificates"
 UID = 10001
 PATIENCE = 1200.0
 
+NOT_IN_SLIM = (
+    "var/cache/apt/archives",
+    "var/lib/apt/lists",
+    "usr/share/doc",
+    "usr/share/info",
+    "usr/share/locale",
+    "usr/share/man",
+)
+"""Folders of a Debian that its slim images leave out."""
+
 GIVEN = ("/etc/pip.conf", "/etc/ssl/certs")
 """What the build needs of this machine where packages come from a mirror; it is mounted and not in the image."""
 
@@ -46,6 +56,8 @@ def run(*command: str, **more: Any) -> str:
 def build_base(folder: Path) -> None:
     """A Debian with Python, as an image; it stands in for python:slim, which cannot be pulled here."""
     run("debootstrap", "--variant=minbase", f"--include={PACKAGES}", SUITE, str(folder / "base"))
+    for left_out in NOT_IN_SLIM:
+        shutil.rmtree(folder / "base" / left_out, ignore_errors=True)
     container = run("buildah", "from", "scratch")
     try:
         run("buildah", "add", "--quiet", container, str(folder / "base"), "/")
@@ -57,6 +69,17 @@ def build_base(folder: Path) -> None:
 def build_image() -> None:
     volumes = [f"--volume={path}:{path}:ro" for path in GIVEN if Path(path).exists()]
     run("buildah", "bud", "--format=docker", f"--build-arg=BASE={BASE}", *volumes, f"--tag={IMAGE}", ".")
+
+
+def compressed_size(folder: Path) -> int:
+    """The bytes that pulling the image takes: all its layers, of the base and above it, as a registry keeps them."""
+    run("buildah", "push", "--quiet", "--format=oci", IMAGE, f"oci:{folder}:image")
+    blobs = folder / "blobs"
+    (index,) = json.loads((folder / "index.json").read_text())["manifests"]
+    manifest = json.loads((blobs / index["digest"].replace(":", "/")).read_text())
+    layers = manifest["layers"]
+    assert all(layer["mediaType"].endswith("+gzip") for layer in layers), layers
+    return sum(layer["size"] for layer in layers)
 
 
 def remove_images() -> None:
