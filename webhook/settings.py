@@ -85,6 +85,9 @@ Address = Annotated[str, AfterValidator(address)]
 SOMEWHERE = ("192.0.2.1", 9)
 """An address that no machine has (https://www.rfc-editor.org/rfc/rfc5737)."""
 
+CONTAINER_MARKS = (Path("/.dockerenv"), Path("/run/.containerenv"))
+"""Files that Docker and Podman put into each of their containers."""
+
 LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 """The hosts that only this machine itself reaches."""
 
@@ -275,10 +278,15 @@ class Settings(BaseModel):
     @property
     def lan_address(self) -> str | None:
         """The address at which other machines of the network probably reach this service, if they can at all."""
-        if self.base_url or self.host not in ("0.0.0.0", "::"):  # noqa: S104
+        if self.base_url or self.host not in ("0.0.0.0", "::") or is_container():  # noqa: S104
             return None
         host = own_ip()
         return host and f"http://{host}:{self.port}{self.root_path}".rstrip("/")
+
+
+def is_container() -> bool:
+    """True inside Docker or Podman, whose addresses other machines cannot reach."""
+    return any(path.exists() for path in CONTAINER_MARKS)
 
 
 def own_ip() -> str | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from html import unescape
+from pathlib import Path
 
 import httpx
 import pytest
@@ -11,7 +12,7 @@ from sqlalchemy import Connection, insert
 
 from tests.test_discovery import GDM, network
 from tests.web.conftest import Household, Open, form_token
-from webhook import clock, servers, sources, trackers
+from webhook import clock, servers, settings, sources, trackers
 from webhook.cli.serve import announce
 from webhook.people import identities, passwords, people, tokens
 from webhook.storage import tables
@@ -314,6 +315,28 @@ def test_the_first_start_says_how_another_machine_gets_there(
 
     last = capsys.readouterr().out.splitlines()[-1]
     assert (says in last) if says else last.endswith("/welcome/secret")
+
+
+@pytest.mark.parametrize(
+    ("inside", "says"), [(True, "this machine's name or address."), (False, "http://192.0.2.2:8484")]
+)
+def test_the_address_of_a_container_is_told_to_nobody(
+    opened: Open,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    inside: bool,
+    says: str,
+) -> None:
+    mark = tmp_path / "mark"
+    monkeypatch.setattr(settings, "CONTAINER_MARKS", [mark])
+    monkeypatch.setattr(settings, "own_ip", lambda: "192.0.2.2")
+    if inside:
+        mark.touch()
+
+    announce(opened(HOST="0.0.0.0").service, "http://localhost:8484/welcome/secret", False, first=True)  # noqa: S104
+
+    assert capsys.readouterr().out.splitlines()[-1].endswith(f" {says}")
 
 
 def test_the_sign_in_says_so_too(home: Household) -> None:
