@@ -56,6 +56,12 @@ def compose_service() -> dict[str, Any]:
     return service
 
 
+def pasted_service() -> dict[str, Any]:
+    (found,) = documents("deploy/compose.nas.yaml")
+    service: dict[str, Any] = found["services"]["watchmark"]
+    return service
+
+
 def scaled() -> dict[str, Any]:
     """The file for PostgreSQL with several processes, its shared parts merged in."""
     (found,) = documents("deploy/compose.postgresql.yaml")
@@ -68,6 +74,7 @@ def unraid() -> ElementTree.Element:
 
 def named_settings() -> Iterator[tuple[str, str]]:
     yield from (("compose.yaml", name) for name in compose_service()["environment"])
+    yield from (("compose.nas.yaml", name) for name in pasted_service()["environment"])
     for name in ("receiver", "worker"):
         yield from (("compose.postgresql.yaml", one) for one in scaled()["services"][name]["environment"])
     yield from (("kubernetes.yaml", one["name"]) for one in container()["env"])
@@ -92,6 +99,25 @@ def test_the_compose_file_pulls_what_image_says_and_is_bounded() -> None:
     assert service["logging"]["options"].keys() == {"max-size", "max-file"}
     assert service["mem_limit"]
     assert service["stop_grace_period"] == f"{GRACE}s"
+
+
+def test_the_compose_file_that_is_pasted_is_bounded_alike_and_needs_nothing_beside_it() -> None:
+    pasted, plain = pasted_service(), compose_service()
+    own = {"image", "ports", "environment"}
+    beside = {"build", "env_file", "pids_limit"}  # pids_limit: kernels of some NAS know none
+
+    assert {name: part for name, part in pasted.items() if name not in own} == {
+        name: part for name, part in plain.items() if name not in own | beside
+    }
+    assert pasted["image"].startswith("${IMAGE:?")
+    assert pasted["ports"] == [f"${{PORT:-{PORT}}}:{PORT}"]
+
+
+def test_the_port_is_the_same_inside_the_container_and_outside() -> None:
+    service, port = compose_service(), f"${{PORT:-{PORT}}}"
+
+    assert service["ports"] == [f"{port}:{port}"]
+    assert service["environment"]["PORT"] == port
 
 
 def test_the_compose_file_for_postgresql_bounds_each_process_and_gives_all_the_same_key() -> None:
