@@ -53,7 +53,7 @@ def apply(
     found = find_play(connection, person_id, event, known_by)
     if found is not None and found.play is None:
         return Applied(play_id=found.id)
-    closed = close_left_paused(connection, person_id, found, event, mark)
+    closed = close_paused_play(connection, person_id, found, event, mark)
     play_before = closed.change.play if closed else found.play if found else None
     facts = Facts(
         mark=mark,
@@ -75,7 +75,7 @@ def apply(
     return Applied(play_id=play_id, change=replace(change, play=current), closed=closed)
 
 
-def close_left_paused(
+def close_paused_play(
     connection: Connection, person_id: int, found: FoundPlay | None, event: Event, mark: float
 ) -> ClosedPlay | None:
     """Close the play if the event shows that its stop was lost while it rested past the mark."""
