@@ -141,7 +141,7 @@ class Report:
         yield self.playback("PlaybackStop", at, position or 0, shows, values, told=position)
         if self.dice.random() < 0.08:
             again = at + self.dice.choice((3, 20))
-            yield self.playback("PlaybackStop", again, position or 0, Shows.NOTHING, values, told=position)
+            yield self.playback("PlaybackStop", again, position or 0, shows, values, told=position)
         yield self.save(
             "PlaybackFinished", at + self.dice.choice((-0.15, 0.2, 1.0)), 0 if completed else position or 0,
             Shows.FINISH if completed else Shows.NOTHING, played=completed,
