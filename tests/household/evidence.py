@@ -23,8 +23,8 @@ from itertools import pairwise
 
 from tests.household.catalogue import Kind, Title
 from tests.household.senders import Message, Shows
-from tests.household.story import DAY, Act, Tick
-from tests.household.truth import MARK, Viewing
+from tests.household.story import Act, Tick
+from tests.household.truth import FORTNIGHT, MARK, Viewing
 
 WITNESSED = 0.7
 """The part of an item that must be seen to be played, for another viewing of it."""
@@ -35,9 +35,6 @@ LITTLE = 0.35
 HOUR = 3600
 LONGEST = 1.3
 """As many times its runtime a viewing may seem to take, and still measure the item."""
-
-FORTNIGHT = 14 * DAY
-"""What was begun that long ago may as well have been given up."""
 
 ENDS = frozenset({Shows.REST, Shows.END, Shows.FINISH})
 WAYPOINTS = frozenset({Shows.REST, Shows.END, Shows.ON})
