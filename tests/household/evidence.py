@@ -105,7 +105,10 @@ class Evidence:
         return Must.COUNT if told and self.measured and self.witnessed >= WITNESSED else Must.MAY
 
     def dates(self, *, unfinished: bool) -> Dates:
-        """From the first word of it to the end of that sitting, or of those after it if none ended it."""
+        """From the first word of it to the end of that sitting, or of those after it if none ended it.
+
+        Where the next viewing begins right then, it seems to go on, with a rest or on another player.
+        """
         begins, ends = self.acts[0].at, max(act.ends for act in self.acts)
         first = min(self.decisive, key=lambda message: message.at, default=None)
         if first is None:
@@ -113,8 +116,10 @@ class Evidence:
         if isinstance(first.act, Tick) and first.act.seen is not None:
             return Dates(first.act.seen, first.act.seen, exact=False)
         earliest = first.act.at if unfinished else min(first.at, self.watched_at or first.act.at)
-        ended = {message.act for message in self.messages if message.shows in (Shows.END, Shows.FINISH)}
-        latest = first.act.ends if first.act in ended or isinstance(first.act, Tick) else ends
+        words = (message for message in self.messages if message.shows in (Shows.END, Shows.FINISH))
+        ended = {message.act for message in words if not 0 < self.until < message.at}
+        seems = max(ends, self.until if self.until - ends <= HOUR else 0)
+        latest = first.act.ends if first.act in ended or isinstance(first.act, Tick) else seems
         return Dates(earliest, max(first.at, latest))
 
     @cached_property
