@@ -5,31 +5,37 @@
 `hasty` makes pauses short (HASTY_TIMEOUT, HASTY_GATEWAY, HASTY_LIVE, HASTY_LEASE and HASTY_LANE in its environment are seconds). The real ones are minutes (5 s and doubling after a failure, 60 s where it
 is open whether a call was recorded, 5 min after a 429): right towards a tracker, too long to wait for
 in a test. `hold_settlements`, `hold_intake` and `hold_lanes` stand still at a point, for a kill that
-meets exactly that. `quick_looks` looks at media servers many times a second. The others are mistakes, made on purpose, by which
+meets exactly that. `fast_clock` lets days pass within minutes. `quick_looks` looks at media servers many times a second. The others are mistakes, made on purpose, by which
 a test shows that it would find them.
 """
 
 from __future__ import annotations
 
+import asyncio
 import os
 import sys
 import threading
-from collections.abc import Callable, Sequence
+import time
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from datetime import timedelta
+from types import SimpleNamespace
 from typing import Any
 
 from sqlalchemy import Connection
 
-from webhook import app, cli, trackers
+from tests.faults.fast_clock import FastClock
+from webhook import app, cli, clock, trackers
 from webhook import client as remote
 from webhook.domain import retry
-from webhook.pipeline import dispatcher, intake, lanes
+from webhook.pipeline import breaker, dispatcher, intake, lanes
 from webhook.queues import inbox, leases, settlements
 from webhook.storage import db
 
 PAUSE = timedelta(milliseconds=80)
 LEASE = 1.5
+MIN_WAIT = 0.05
+"""Seconds that a wait takes at least where the clock is fast, so that what looks again and again leaves time for others."""
 
 
 def hasty() -> None:
@@ -61,6 +67,19 @@ def hasty() -> None:
 
     retry.backoff = paused
     vars(remote)["client"] = lambda **given: client(timeout, timeout, **given)
+
+
+def fast_clock() -> None:
+    """The clock is as fast as FAST_CLOCK says, and so are waits; calls and leases have as long as ever."""
+    fast = FastClock.parse(os.environ["FAST_CLOCK"])
+    now, awaken, monotonic, begun = clock.now, clock.awaken, time.monotonic, time.monotonic()
+
+    def awaken_soon(news: asyncio.Event, stop: asyncio.Event, seconds: float) -> Awaitable[bool]:
+        return awaken(news, stop, max(seconds / fast.speed, min(seconds, MIN_WAIT)))
+
+    vars(clock).update(now=lambda: fast.tell(now()), awaken=awaken_soon)
+    vars(breaker)["time"] = SimpleNamespace(monotonic=lambda: begun + (monotonic() - begun) * fast.speed)
+    leases.LEASE *= fast.speed
 
 
 def hold_settlements() -> None:
@@ -160,6 +179,7 @@ ALTERATIONS: dict[str, Callable[[], None]] = {
     made.__name__: made
     for made in (
         hasty,
+        fast_clock,
         hold_settlements,
         hold_lanes,
         hold_intake,
