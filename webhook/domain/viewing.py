@@ -124,7 +124,9 @@ def is_end_before(play: Play, event: Event, facts: Facts) -> bool:
     It has that end's position, soon after it, which cannot have been reached again since the start.
     """
     before, at = facts.before, event.position_ms
-    if event.action is not Action.STOP or before is None or play.state is State.STOPPED or not at:
+    if event.action is not Action.STOP or event.rewatch or before is None or not at:
+        return False
+    if play.state is State.STOPPED:
         return False
     same = before.position_ms == at and not before.estimated and before.server == event.server
     soon = event.at - before.last_at <= TWIN_WINDOW
