@@ -195,3 +195,38 @@ def test_a_record_of_the_end_that_is_read_after_the_next_start_leaves_it_begun(a
     at.plex("scrobble", 85, viewCount=2)
 
     assert at.watched == [40, 85]
+
+
+def test_what_is_carried_on_weeks_later_is_one_viewing_though_its_start_says_nothing(at: Stories) -> None:
+    at.jellyfin("PlaybackStop", 0, at=45, PlayedToCompletion=True)
+    at.listened("start", DAY, 0)
+    at.listened("stop", DAY + 27, 27)
+    at.plex("play", 30 * DAY)
+    at.listened("start", 30 * DAY + 0.1, 26.9)
+    at.listened("stop", 30 * DAY + 18, 45)
+    at.listened("watched", 30 * DAY + 18, None)
+
+    assert at.watched == [0, 30 * DAY + 18]
+
+
+def test_what_is_begun_anew_weeks_later_takes_nothing_from_what_was_left(at: Stories) -> None:
+    at.jellyfin("PlaybackStop", 0, at=45, PlayedToCompletion=True)
+    at.listened("start", DAY, 0)
+    at.listened("stop", DAY + 27, 27)
+    at.plex("play", 30 * DAY)
+    at.listened("start", 30 * DAY + 0.1, 43)
+    at.listened("stop", 30 * DAY + 2, 45)
+    at.listened("watched", 30 * DAY + 2, None)
+
+    assert at.watched == [0]
+
+
+def test_what_was_heard_past_the_mark_counts_by_then_when_its_end_is_looked_at_elsewhere(at: Stories) -> None:
+    at.listened("start", 0, 0, on="phone")
+    at.listened("progress", 41, 41, on="phone")
+    at.listened("start", 45, 42, on="tv")
+    at.listened("pause", 45.1, 42.1, on="tv")
+    at.listened("resume", 75, 42.1, on="tv")
+    at.listened("stop", 78, 45, on="tv")
+
+    assert at.watched == [41]

@@ -364,7 +364,7 @@ def test_a_new_origin_starts_a_new_play_of_what_was_begun_again(at: Cinema, me: 
     me("video.scrobble", id=FILM, position=5400, state="finished", origin="file")
 
     assert told["continued"] is True
-    assert [one.library for one in plays(at) if one.watched_at is not None] == ["dvd", "file"]
+    assert [(one.library, one.watched_at is not None) for one in plays(at)] == [("dvd", True), ("file", True)]
     assert me("video.getInfo", id=FILM)["plays"] == 2
 
 

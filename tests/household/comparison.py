@@ -69,16 +69,15 @@ def compare_exactly(story: Story, outcome: Outcome) -> list[Fault]:
     """Every title of which another number of viewings counts than there were, whatever was said of them.
 
     Left out is what no server can say: of a file that holds two episodes Plex names the first alone, and a mark of
-    ours that a server did not count shows nowhere when it is taken back there. So is what rested for weeks, which may as
-    well have been given up where its next start says 0.
+    ours that a server did not count shows nowhere when it is taken back there.
     """
     diary = Diary(story.acts)
     plays, _ = group_plays(outcome.plays)
     faults = []
     for (person, title), viewings in diary.viewings.items():
         on_plex = any(act.server == PLEX for viewing in viewings for act in viewing.acts)
-        unsure = any(viewing.taken_back_at is not None or viewing.rests_for_weeks for viewing in viewings)
-        for number in [] if unsure else title.numbers[:1] if on_plex else title.numbers:
+        taken_back = any(viewing.taken_back_at is not None for viewing in viewings)
+        for number in [] if taken_back else title.numbers[:1] if on_plex else title.numbers:
             found, right = plays.get((person, title, number), []), diary.counted(person, title)
             if len(watched(found)) != right:
                 faults.append(fault(person, title, f"{right} in truth", NOTHING, found))

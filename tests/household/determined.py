@@ -113,12 +113,16 @@ def collect(viewings: Sequence[Viewing], messages: Iterable[Message]) -> Iterato
     measured, left = False, False
     before: Sequence[Message] = ()
     for place, viewing in enumerate(viewings):
-        until = max((act.ends for later in viewings[place + 1 : place + 2] for act in later.acts), default=0)
+        following = [act for later in viewings[place + 1 : place + 2] for act in later.acts]
+        until = max((act.ends for act in following), default=0)
+        joined = not any(
+            message.shows is Shows.START for act in following[:1] for message in of_act.get(act, ())
+        )
         for watched_at, acts in parts(viewing):
             mine = list(arrived(viewing, acts, of_act))
             measured |= tells_length(mine)
             grown = counts_on(before, mine, viewing.person)
-            evidence = Evidence(viewing, acts, mine, watched_at, measured, grown, until)
+            evidence = Evidence(viewing, acts, mine, watched_at, measured, grown, until, joined)
             yield evidence
             measured |= evidence.is_measure and not left
             left = bool(mine) and not evidence.decisive

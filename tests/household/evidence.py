@@ -23,8 +23,8 @@ from itertools import pairwise
 
 from tests.household.catalogue import Kind, Title
 from tests.household.senders import Message, Shows
-from tests.household.story import Act, Tick
-from tests.household.truth import FORTNIGHT, MARK, Viewing
+from tests.household.story import DAY, Act, Tick
+from tests.household.truth import MARK, Viewing
 
 WITNESSED = 0.7
 """The part of an item that must be seen to be played, for another viewing of it."""
@@ -35,6 +35,9 @@ LITTLE = 0.35
 HOUR = 3600
 LONGEST = 1.3
 """As many times its runtime a viewing may seem to take, and still measure the item."""
+
+FORTNIGHT = 14 * DAY
+"""What was begun that long ago may as well have been given up."""
 
 ENDS = frozenset({Shows.REST, Shows.END, Shows.FINISH})
 WAYPOINTS = frozenset({Shows.REST, Shows.END, Shows.ON})
@@ -61,7 +64,7 @@ class Evidence:
 
     `watched_at` is when it was watched in them, if at all. `measured` says that something told by now how long
     the item is, `grown` that the server has counted on since the evidence before, `until` when the next viewing of
-    it was over.
+    it was over, `joined` that no start of that one arrived.
     """
 
     viewing: Viewing
@@ -71,6 +74,7 @@ class Evidence:
     measured: bool
     grown: bool
     until: float
+    joined: bool = False
 
     @cached_property
     def decisive(self) -> list[Message]:
@@ -107,19 +111,19 @@ class Evidence:
     def dates(self, *, unfinished: bool) -> Dates:
         """From the first word of it to the end of that sitting, or of those after it if none ended it.
 
-        Where the next viewing begins right then, it seems to go on, with a rest or on another player.
+        Where no word parts it from the next one within the hour, the two are told like one with a rest.
         """
-        begins, ends = self.acts[0].at, max(act.ends for act in self.acts)
+        begins, ends = self.acts[0].at, float(max(act.ends for act in self.acts))
         first = min(self.decisive, key=lambda message: message.at, default=None)
         if first is None:
             return Dates(self.watched_at or begins, max(ends, self.until))
         if isinstance(first.act, Tick) and first.act.seen is not None:
             return Dates(first.act.seen, first.act.seen, exact=False)
         earliest = first.act.at if unfinished else min(first.at, self.watched_at or first.act.at)
-        words = (message for message in self.messages if message.shows in (Shows.END, Shows.FINISH))
-        ended = {message.act for message in words if not 0 < self.until < message.at}
-        seems = max(ends, self.until if self.until - ends <= HOUR else 0)
-        latest = first.act.ends if first.act in ended or isinstance(first.act, Tick) else seems
+        ended = {message.act for message in self.messages if message.shows in (Shows.END, Shows.FINISH)}
+        if self.joined and not ended and self.until - ends <= HOUR:
+            ends = max(ends, self.until)
+        latest = first.act.ends if first.act in ended or isinstance(first.act, Tick) else ends
         return Dates(earliest, max(first.at, latest))
 
     @cached_property

@@ -10,10 +10,9 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from itertools import pairwise
 
 from tests.household.catalogue import Kind, Title
-from tests.household.story import DAY, Act, Sitting, Tick
+from tests.household.story import Act, Sitting, Tick
 
 MARK: Mapping[Kind, float] = {Kind.FILM: 0.8, Kind.EPISODE: 0.8, Kind.TRACK: 0.5}
 """The part of an item after which it counts: Watchmark's own mark, and for a track its half."""
@@ -23,9 +22,6 @@ PLAYED = 0.5
 
 LAST_PART = 0.75
 """The part in which a rest begins that was left after the mark."""
-
-FORTNIGHT = 14 * DAY
-"""What was begun that long ago may as well have been given up."""
 
 FINISHED = 0.9
 """Whoever stops before this part has something left to carry on with."""
@@ -60,11 +56,6 @@ class Viewing:
         """Whether it was watched, or its end was looked at."""
         mark = MARK[self.title.kind] * self.title.runtime
         return self.watched_at is not None or any(sitting.last >= mark for sitting in self.sittings)
-
-    @property
-    def rests_for_weeks(self) -> bool:
-        """Whether it was carried on after more than a fortnight."""
-        return any(later.at - before.ends > FORTNIGHT for before, later in pairwise(self.sittings))
 
     @property
     def left_at(self) -> int | None:

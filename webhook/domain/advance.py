@@ -32,7 +32,9 @@ from webhook.domain.viewing import (
     MAX_REST,
     MIN_PART_OF_BEFORE,
     MIN_UNMEASURED,
+    SAME_MOMENT,
     is_another_viewing,
+    is_carried_on,
     is_end_before,
     is_measure,
     is_of_end,
@@ -53,9 +55,6 @@ MAX_PAUSE = timedelta(hours=24)
 MIN_SEEN_PERCENT = 5.0
 """The percent below which a position is no viewing, whatever the sender says (Jellyfin's MinResumePct)."""
 
-SAME_MOMENT = timedelta(seconds=5)
-"""What ends no later than this after it began again is what was played before."""
-
 SHORT_VIDEO = timedelta(minutes=5)
 """The duration below which Jellyfin reports "completed" at any position (MinResumeDurationSeconds)."""
 
@@ -69,6 +68,7 @@ def advance(play: Play | None, event: Event, facts: Facts, source: str) -> Chang
             return None  # it belongs to the viewing that was undone
         if is_start_again(play, event) or is_end_before(play, event, facts):
             return Change(play=play)
+        play = merge_left_play(play, event, facts)
         if is_late_twin(play, event):
             event = replace(event, at=play.last_at)
         return TRANSITIONS[event.action](with_duration(play, event), event, facts, False)
@@ -77,6 +77,18 @@ def advance(play: Play | None, event: Event, facts: Facts, source: str) -> Chang
         facts = replace(facts, before=play)
     change = TRANSITIONS[event.action](opened, event, facts, True)
     return replace(change, left=None if play is None else leave(play))
+
+
+def merge_left_play(play: Play, event: Event, facts: Facts) -> Play:
+    """The play, with what was played of one that was left weeks ago, if its true position is only heard now.
+
+    A webhook that says 0 or nothing had begun it anew.
+    """
+    left, unheard = facts.left, play.estimated or not play.position_ms
+    begun = event.at - play.started_at <= twin_window(play, event)
+    if left is None or not (unheard and begun and is_carried_on(left, event)):
+        return play
+    return replace(play, played_ms=play.played_ms + left.played_ms)
 
 
 def with_duration(play: Play, event: Event) -> Play:
@@ -295,10 +307,10 @@ def is_over(play: Play, now: datetime) -> bool:
     return now - play.position_at > left + END_GRACE
 
 
-def is_left_paused(play: Play, event: Event, mark: float) -> bool:
-    """True if a start shows that the stop of a viewing was lost that rested past the mark."""
-    rested = play.state is State.PAUSED and play.watched_at is None and is_reached(play, mark)
-    return rested and event.action is Action.START and event.at - play.last_at > TWIN_WINDOW
+def is_stop_lost(play: Play, event: Event, mark: float) -> bool:
+    """True if a start shows that the stop of a viewing was lost that was last heard past the mark."""
+    past = play.state is not State.STOPPED and play.watched_at is None and is_reached(play, mark)
+    return past and event.action is Action.START and event.at - play.last_at > TWIN_WINDOW
 
 
 def close_silent(play: Play, facts: Facts, repeated_at: datetime | None = None) -> Change:

@@ -85,12 +85,13 @@ class Play:
 class Facts:
     """Context of an event beside the play.
 
-    `mark` is the watched mark in percent, `before` the person's last watched play of the item, and
-    `runtime` how long the item runs as far as that was learned elsewhere.
+    `mark` is the watched mark in percent, `before` the person's last watched play of the item, `left` the one before
+    this where it was never finished, and `runtime` how long the item runs as far as that was learned elsewhere.
     """
 
     mark: float
     before: Play | None = None
+    left: Play | None = None
     runtime: timedelta | None = None
 
 

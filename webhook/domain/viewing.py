@@ -26,6 +26,9 @@ from webhook.domain.playback import (
 MAX_REST = timedelta(days=14)
 """The longest rest after which an unfinished viewing is carried on as the same play."""
 
+SAME_MOMENT = timedelta(seconds=5)
+"""What begins and ends within this may have come in the wrong order."""
+
 DAY_SLACK = timedelta(hours=18)
 """The distance from noon (UTC) of a viewing whose record has only the day."""
 
@@ -103,6 +106,8 @@ def is_started_over(play: Play, event: Event) -> bool:
         told = bool(event.position_ms or event.percent)
         return ended and told and is_in_first_half(play, event) is True
     if event.action is not Action.START or event.at - earliest_start(play) <= TWIN_WINDOW:
+        return False
+    if play.started_at == play.watched_at and event.at - play.watched_at <= SAME_MOMENT:
         return False
     return is_in_first_half(play, event) is True and not is_start_again(play, event)
 

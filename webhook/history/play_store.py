@@ -28,12 +28,13 @@ MAX_NEAREST = 6
 class FoundPlay:
     """The person's latest play of an item; a play removed by hand counts as none, with its id.
 
-    `before` is their last watched play of it beside this one.
+    `before` is their last watched play of it beside this one, `left` the one before this where it was never finished.
     """
 
     id: int
     play: Play | None
     before: Play | None = None
+    left: Play | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -102,8 +103,10 @@ def find_play(
     plays = possible_plays(sorted(plays, key=lambda entry: entry[1].started_at, reverse=True), event)
     for place, (row, current) in enumerate(plays):
         if row.removed_at is None:
-            before = next((other for before, other in plays[place + 1 :] if is_counted(before)), None)
-            return FoundPlay(id=row.id, play=current, before=before)
+            earlier = [entry for entry in plays[place + 1 :] if entry[0].removed_at is None]
+            before = next((other for before, other in earlier if is_counted(before)), None)
+            left = earlier[0][1] if earlier and earlier[0][1].watched_at is None else None
+            return FoundPlay(id=row.id, play=current, before=before, left=left)
         if not is_another_viewing(current, event, Facts(mark=100.0), current.source):
             return FoundPlay(id=row.id, play=None)  # a removed play takes the events that follow it
     return None

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import Connection, bindparam, func, literal_column, select
 
-from webhook.domain.advance import VIEWING_ACTIONS, advance, close_silent, is_left_paused, is_over
+from webhook.domain.advance import VIEWING_ACTIONS, advance, close_silent, is_over, is_stop_lost
 from webhook.domain.event import Action, Event, Item, Kind, item_from_json
 from webhook.domain.items import is_one, play_keys
 from webhook.domain.play import Facts, Play, State
@@ -53,11 +53,12 @@ def apply(
     found = find_play(connection, person_id, event, known_by)
     if found is not None and found.play is None:
         return Applied(play_id=found.id)
-    closed = close_paused_play(connection, person_id, found, event, mark)
+    closed = close_unstopped_play(connection, person_id, found, event, mark)
     play_before = closed.change.play if closed else found.play if found else None
     facts = Facts(
         mark=mark,
         before=found.before if found else None,
+        left=found.left if found else None,
         runtime=find_runtime(connection, found, event),
     )
     change = advance(play_before, event, facts, source)
@@ -75,11 +76,11 @@ def apply(
     return Applied(play_id=play_id, change=replace(change, play=current), closed=closed)
 
 
-def close_paused_play(
+def close_unstopped_play(
     connection: Connection, person_id: int, found: FoundPlay | None, event: Event, mark: float
 ) -> ClosedPlay | None:
-    """Close the play if the event shows that its stop was lost while it rested past the mark."""
-    if found is None or found.play is None or not is_left_paused(found.play, event, mark):
+    """Close the play if the event shows that its stop was lost, and it was last heard past the mark."""
+    if found is None or found.play is None or not is_stop_lost(found.play, event, mark):
         return None
     change = close_silent(found.play, Facts(mark=mark, before=found.before))
     save_play(connection, person_id, change.play, found.id)
