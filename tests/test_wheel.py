@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import os
 import subprocess
@@ -9,6 +10,7 @@ import sys
 import sysconfig
 import venv
 import zipfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -82,13 +84,39 @@ def test_the_wheel_holds_every_file_of_the_package(wheel: Path) -> None:
     assert held == package | migrations | fakes
 
 
+OF_TESTS = ("test_*.py", "fakes/_inside.py", "fakes/_respx.py")
+"""What lies among the fakes and only tests need."""
+
+
 def files(folder: Path) -> list[Path]:
-    """What is shipped of a folder: all but caches and the fakes' own tests."""
+    """What is shipped of a folder: all but caches and what only tests need."""
     return [
         path
         for path in folder.rglob("*")
-        if path.is_file() and "__pycache__" not in path.parts and not path.match("test_*.py")
+        if path.is_file() and "__pycache__" not in path.parts and not any(map(path.match, OF_TESTS))
     ]
+
+
+def test_the_wheel_imports_nothing_that_only_tests_have(wheel: Path) -> None:
+    """What it ships runs without pytest, respx and the like, the fakes of the demo included."""
+    with zipfile.ZipFile(wheel) as held:
+        imported = {
+            (name, module.partition(".")[0])
+            for name in held.namelist()
+            if name.endswith(".py")
+            for module in imports(held.read(name))
+        }
+
+    assert {name for name, package in imported if package in {"pytest", "respx", "hypothesis"}} == set()
+
+
+def imports(source: bytes) -> Iterator[str]:
+    """The names of the modules that a source imports, wherever in it."""
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            yield node.module
 
 
 def test_the_wheel_holds_nothing_else(wheel: Path) -> None:

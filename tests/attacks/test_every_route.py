@@ -286,7 +286,7 @@ def test_no_request_to_any_route_is_a_fault_of_ours_in_the_long_run(
 ) -> None:
     made: list[int] = []
 
-    @settings(max_examples=5000, **FUZZ)  # type: ignore[arg-type]
+    @settings(max_examples=12_500, **FUZZ)  # type: ignore[arg-type]
     @given(st.data())
     def asked(data: st.DataObject) -> None:
         made.append(fuzz(house, role, data))
