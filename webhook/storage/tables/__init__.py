@@ -12,15 +12,17 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy.orm import configure_mappers
 
 if TYPE_CHECKING:
-    from webhook.storage.tables.base import *  # noqa: F403 - what is in these files is what this package has
+    from webhook.storage.tables.apps import *  # noqa: F403 - what is in these files is what this package has
+    from webhook.storage.tables.base import *  # noqa: F403
     from webhook.storage.tables.history import *  # noqa: F403
     from webhook.storage.tables.items import *  # noqa: F403
     from webhook.storage.tables.people import *  # noqa: F403
     from webhook.storage.tables.queues import *  # noqa: F403
     from webhook.storage.tables.servers import *  # noqa: F403
+    from webhook.storage.tables.sign_in import *  # noqa: F403
     from webhook.storage.tables.watchlists import *  # noqa: F403
 
-FILES = ("people", "queues", "servers", "items", "history", "watchlists", "base")
+FILES = ("people", "queues", "items", "history", "servers", "watchlists", "apps", "sign_in", "base")
 """In the order in which commands need them; `base` last, so that `metadata` has every table once it is got here."""
 
 
