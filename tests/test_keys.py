@@ -20,7 +20,7 @@ from tests.faults import killed
 from tests.forked import FORKS
 from tests.test_data_folder import announce_only
 from webhook import app, cli, clock, settings
-from webhook.accounts import accounts, keys, sealed_secrets, settings_store
+from webhook.accounts import accounts, keys, rekey, sealed_secrets, settings_store
 from webhook.accounts.seal import Seal
 from webhook.cli import serve
 from webhook.compat.videoscrobbler import apps
@@ -117,7 +117,7 @@ SEALS = {
     "accounts.credentials.Credentials.renew_tokens": account.c.tokens,
     "accounts.sealed_secrets.renew_app": app_table.c.sealed,
     "accounts.sealed_secrets.renew_token": token.c.sealed,
-    "accounts.keys.reseal_readable": "every column there is",
+    "accounts.rekey.reseal_readable": "every column there is",
     "accounts.settings_store.store_settings": note.c.sealed,
     "web.people.actions.make_token": token.c.sealed,
     "web.people.second_factor.SecondFactorPages.show_secret": "a field of a form",
@@ -284,9 +284,9 @@ def broken_off(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
     database = Database(f"sqlite:///{folder}/watchmark.db", synchronous="OFF")
     with monkeypatch.context() as broken:
-        broken.setattr(keys, "install", crash)
+        broken.setattr(rekey, "install", crash)
         with pytest.raises(Crash):
-            keys.rekey(read(folder), database)
+            rekey.rekey(read(folder), database)
     database.close()
 
 
@@ -295,17 +295,17 @@ def test_the_old_key_file_goes_only_once_the_new_key_has_opened_every_row(
 ) -> None:
     """A row that another process seals with the old key between the commit and the proof."""
     old = key_of(home)
-    commit = keys.reseal
+    commit = rekey.reseal
 
     def committed(*given: Any, **more: Any) -> Any:
         done = commit(*given, **more)
         spoil(database, Seal(old).seal("late"))
         return done
 
-    monkeypatch.setattr(keys, "reseal", committed)
+    monkeypatch.setattr(rekey, "reseal", committed)
 
     with pytest.raises(SettingsError, match="does not open everything"):
-        keys.rekey(read(home), database)
+        rekey.rekey(read(home), database)
 
     assert key_of(home) == old
     keys.load_seal(read(home), database)

@@ -16,7 +16,7 @@ from sqlalchemy import select
 from tests.compat._scrobbler import App, Cinema, allow, cinema
 from tests.web.conftest import form_token
 from webhook import clock
-from webhook.accounts import keys
+from webhook.accounts import keys, rekey
 from webhook.compat.videoscrobbler import apps, videos
 from webhook.storage import tables
 from webhook.storage.db import Unavailable
@@ -337,7 +337,7 @@ def test_another_key_of_the_seal_opens_the_secrets_of_apps(at: Cinema) -> None:
     app = at.app()
     service = at.home.service
 
-    keys.rekey(service.settings, service.database)
+    rekey.rekey(service.settings, service.database)
     service.seal = keys.load_seal(service.settings, service.database)
 
     assert app("auth.getToken")["token"]

@@ -13,7 +13,7 @@ from typing import Any
 from sqlalchemy import event
 
 from webhook import settings
-from webhook.accounts import keys
+from webhook.accounts import keys, rekey
 from webhook.storage.db import Database
 
 CHANGES = frozenset({"tempfile.mkstemp", "os.rename", "os.link", "os.remove", "os.truncate"})
@@ -66,6 +66,6 @@ def work(name: str, folder: Path, step: int) -> None:
     database = Database(kept.database, synchronous="OFF")  # a kill is no power cut
     Killer(step).watch(database)
     if name == "rekey":
-        keys.rekey(kept, database)
+        rekey.rekey(kept, database)
     else:
         keys.load_seal(kept, database)

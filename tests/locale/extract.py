@@ -36,7 +36,7 @@ APART = (
     "web/connections/api.py", "api_webhooks.py", "api_deliveries.py", "videoscrobbler/methods.py",
     "videoscrobbler/endpoint.py", "videoscrobbler/responses.py", "videoscrobbler/remote_ids.py",
     "videoscrobbler/apps_api.py", "_generic_fields.py", "history/stats.py", "exports/_", "app.py", "logs.py", "clock.py",
-    "accounts/keys.py", "maintenance/broker.py", "pipeline/turns.py", "storage.py",
+    "accounts/keys.py", "accounts/rekey.py", "maintenance/broker.py", "pipeline/turns.py", "storage.py",
 )  # fmt: skip
 """What no page shows: commands, the demo, the answers of other APIs, the API's document."""
 

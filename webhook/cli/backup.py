@@ -15,8 +15,8 @@ import typer
 
 from webhook import clock, servers, sources
 from webhook import settings as environment
-from webhook.accounts import accounts, keys
-from webhook.accounts.keys import RekeyResult
+from webhook.accounts import accounts, keys, rekey
+from webhook.accounts.rekey import RekeyResult
 from webhook.accounts.sealed_secrets import RenewedSecret
 from webhook.cli._common import (
     DryRun,
@@ -224,7 +224,7 @@ def rekey_command(
     ensure_data_dir(settings)
     with migrate.hold_lock(settings.database), close_after(database_of(settings)) as database:
         updates.update_database(settings, database)
-        done = keys.rekey(settings, database, given, forget=forget)
+        done = rekey.rekey(settings, database, given, forget=forget)
     key = keys.key_name(settings)
     renewed = [describe_renewals(one, settings.address) for one in done.renewed]
     shown = {"sealed": done.sealed, "key": key, "changed": done.changed, "renewed": renewed}

@@ -73,6 +73,12 @@ def add_token(
     return token_id
 
 
+def newest_secret(connection: Connection) -> str | None:
+    """The sealed secret of the newest token that has one."""
+    newest = select(token.c.sealed).where(token.c.sealed != "").order_by(token.c.id.desc()).limit(1)
+    return connection.execute(newest).scalar()
+
+
 def unrevoked_tokens(connection: Connection, kind: str) -> list[TokenRow]:
     """The tokens of a kind that nobody has revoked, expired ones included."""
     unrevoked = and_(token.c.kind == kind, token.c.revoked_at.is_(None))
