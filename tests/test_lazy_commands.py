@@ -27,7 +27,8 @@ OTHERS = (
     "webhook.web", "webhook.transfer", "webhook.trackers.trakt", "webhook.lookups", "apprise", "plexapi", "uvicorn",
     "httpx", "rich", "pygments", "starlette", "alembic", "mako", "argon2", "prometheus_client", "jinja2", "jwt", "ijson",
     "http.server", "wsgiref", "multiprocessing", "logging.config", "xml", "webhook.storage.tables.history",
-    "webhook.storage.tables.watchlists",
+    "webhook.storage.tables.watchlists", "webhook.storage.tables.servers", "webhook.storage.tables.apps",
+    "webhook.storage.tables.sign_in", "webhook.accounts.sealed_secrets", "webhook.maintenance.backup", "webhook.domain.anime_index",
 )  # fmt: skip
 HEAVY = ("sqlalchemy", *(name for name in OTHERS if name not in cli.DRAWING_PACKAGES))  # they draw the help
 
@@ -87,8 +88,9 @@ def test_a_command_that_is_none_is_said() -> None:
     [
         (["--help", "urls --help", "trace --help"], HEAVY),
         (["urls", "trace 1", "trace 99"], OTHERS),
+        (["urls"], ("webhook.storage.tables.queues", "webhook.storage.tables.items")),
     ],
-    ids=["help", "commands"],
+    ids=["help", "commands", "urls"],
 )
 def test_a_command_loads_nothing_of_others(
     commands: list[str], heavy: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -18,7 +18,6 @@ from sqlalchemy.exc import ArgumentError
 from webhook import settings as environment
 from webhook.accounts import keys, settings_store
 from webhook.accounts.seal import Seal
-from webhook.maintenance import backup
 from webhook.people import people
 from webhook.settings import Environ, Settings, SettingsError
 from webhook.storage import migrate
@@ -38,6 +37,8 @@ T = TypeVar("T")
 
 
 def advice() -> str:
+    from webhook.maintenance import backup
+
     return backup.restore_advice(environment.load(environment.environment()))
 
 

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from sqlalchemy import Connection, select
 
 from webhook import clock, sources
-from webhook.accounts import sealed_secrets
 from webhook.cli._desk import Desk
 from webhook.people import tokens
 from webhook.storage.rows import fetch_all
@@ -57,6 +56,10 @@ def webhook_urls(at: Desk | Service, address: str) -> dict[str, Any]:
 def hidden_tokens(at: Desk) -> list[str]:
     """A line for each valid token that can no longer be shown."""
     rows = [row for row in at.database.ask(webhook_tokens) if not at.seal.opens(row.sealed)]
+    if not rows:
+        return []
+    from webhook.accounts import sealed_secrets
+
     return [f"Webhook token {row.id}: {sealed_secrets.TOKEN_MEND.format(id=row.id)}" for row in rows]
 
 

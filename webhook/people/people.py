@@ -10,9 +10,10 @@ from sqlalchemy import Connection, Text, delete, func, insert, select, type_coer
 
 from webhook.domain.states import WebhookState
 from webhook.people.ownership import lock_ownership
+from webhook.storage import tables
 from webhook.storage.db import fresh_ids
 from webhook.storage.rows import fetch_first
-from webhook.storage.tables import PersonRow, hand_mark, note, person, webhook
+from webhook.storage.tables import PersonRow, note, person
 
 FIRST_PERSON = "me"
 """The name of the first person, until somebody changes it."""
@@ -73,6 +74,7 @@ def rename_in_webhooks(
     connection: Connection, before: str, after: str, first: int = 0, last: int | None = None
 ) -> None:
     """Rename the person in the events of the webhooks with ids from `first` to `last`."""
+    webhook = tables.webhook
     events = type_coerce(webhook.c.events, Text)
     # Inside a text of the JSON the quotes would be escaped, so this finds nothing but the name.
     old, new = (f'"person":{orjson.dumps(name).decode()}' for name in (before, after))
@@ -99,6 +101,7 @@ def remove_person(connection: Connection, row: PersonRow) -> None:
 
 def requeue_holds(connection: Connection, person_id: int) -> None:
     """Queue the marks that are held for somebody who is removed: they wait for a claim then, like all of theirs."""
+    webhook, hand_mark = tables.webhook, tables.hand_mark
     theirs = select(hand_mark.c.webhook_id).where(hand_mark.c.person_id == person_id)
     held = (webhook.c.state == WebhookState.HELD, webhook.c.id.in_(theirs))
     connection.execute(update(webhook).where(*held).values(state=WebhookState.RECEIVED, reason=None))

@@ -14,9 +14,6 @@ from functools import cache
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
-from webhook.domain.anime_index import AnimeEntry, AnimeNamespace
-from webhook.domain.copies import Copy, Expectation
-from webhook.domain.daily_calls import DailyCalls
 from webhook.domain.event import Action, Item, Kind
 from webhook.domain.outcome import Done, Undelivered
 from webhook.domain.play import Dated
@@ -26,6 +23,9 @@ from webhook.system.modules import list_modules, load_module, load_modules
 if TYPE_CHECKING:
     import httpx
 
+    from webhook.domain.anime_index import AnimeEntry, AnimeNamespace
+    from webhook.domain.copies import Copy, Expectation
+    from webhook.domain.daily_calls import DailyCalls
     from webhook.trackers._facts import Facts
 
 Tokens = Mapping[str, Any]
