@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import UTC, date, datetime
-from typing import Any
 
 from sqlalchemy import Connection, insert, select
 
@@ -18,6 +17,7 @@ from webhook.domain.items import fold_title
 from webhook.history import shows
 from webhook.history.library import show_key
 from webhook.queues import inbox
+from webhook.storage.json_shapes import EventJson, ListedEpisodeJson
 from webhook.storage.tables import WebhookRow, episode_list, follow, play, play_key
 
 TICKS = frozenset({Action.WATCHED, Action.UNWATCHED})
@@ -33,16 +33,14 @@ def is_whole(event: Event) -> bool:
     return event.action in TICKS and event.item.kind in WHOLES
 
 
-def keep_episodes(
-    connection: Connection, person_id: int, event: Event, webhook: WebhookRow
-) -> dict[str, Any]:
+def keep_episodes(connection: Connection, person_id: int, event: Event, webhook: WebhookRow) -> EventJson:
     """Store an event for each episode of a tick, processed like every webhook; returns the reason text.
 
     A tick that was read before stores nothing again.
     """
-    before = next((entry for entry in webhook.events or [] if entry.get("episodes")), None)
+    before = next((count for entry in webhook.events or [] if (count := entry.get("episodes"))), None)
     if before is not None:
-        return {"episodes": before.get("episodes")}
+        return {"episodes": before}
     found = episodes_of(connection, person_id, event)
     if found is None:
         return {"waits_for": want_list(connection, event.item)}
@@ -76,7 +74,7 @@ def of_show(item: Item) -> tuple[str | None, Ids]:
     return None, Ids()
 
 
-def list_of(connection: Connection, person_id: int, item: Item) -> list[dict[str, Any]] | None:
+def list_of(connection: Connection, person_id: int, item: Item) -> list[ListedEpisodeJson] | None:
     title, ids = of_show(item)
     wanted = {key for key in (show_key(title, ids), show_key(title, Ids())) if key is not None}
     if title is not None:
@@ -90,7 +88,7 @@ def list_of(connection: Connection, person_id: int, item: Item) -> list[dict[str
     return next((episodes for episodes in connection.execute(rows).scalars() if episodes), None)
 
 
-def aired_episodes(item: Item, listed: Sequence[dict[str, Any]], day: date) -> Iterator[Episode]:
+def aired_episodes(item: Item, listed: Sequence[ListedEpisodeJson], day: date) -> Iterator[Episode]:
     """The episodes of the season, or of all regular seasons of the show, that have aired by then."""
     title, ids = of_show(item)
     season = item.season if isinstance(item, Season) else None

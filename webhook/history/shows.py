@@ -43,7 +43,7 @@ from webhook.lookups import ListedEpisode, Lookup
 from webhook.queues import inbox
 from webhook.storage.db import Database, Unavailable
 from webhook.storage.json_fields import Count, PictureKey
-from webhook.storage.json_shapes import IdsJson
+from webhook.storage.json_shapes import IdsJson, ListedEpisodeJson
 from webhook.storage.json_sql import json_rows, json_text
 from webhook.storage.tables import episode_list, follow, play, play_key, webhook
 
@@ -196,7 +196,7 @@ class NextEpisodeJson(TypedDict):
     known: Annotated[bool, Field(description="Whether a lookup has listed the show's episodes.")]
     aired: Count
     left: Count
-    episode: dict[str, Any] | None
+    episode: ListedEpisodeJson | None
 
 
 def next_episodes(

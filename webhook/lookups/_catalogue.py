@@ -9,10 +9,13 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from webhook.domain import values
 from webhook.domain.event import Episode, Ids, Kind
+
+if TYPE_CHECKING:
+    from webhook.storage.json_shapes import ListedEpisodeJson
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -56,9 +59,14 @@ class ListedEpisode:
     def is_aired_by(self, day: date) -> bool:
         return self.aired is not None and self.aired <= day.isoformat()
 
-    def to_json(self) -> dict[str, Any]:
-        place = {"season": self.season, "number": self.number}
-        known = {**place, "title": self.title, "aired": self.aired, "ids": self.ids.by_namespace()}
+    def to_json(self) -> ListedEpisodeJson:
+        known: ListedEpisodeJson = {
+            "season": self.season,
+            "number": self.number,
+            "title": self.title,
+            "aired": self.aired,
+            "ids": self.ids.by_namespace(),
+        }
         return known if self.minutes is None else {**known, "minutes": self.minutes}
 
     @classmethod

@@ -63,29 +63,41 @@ class EventJson(TypedDict, total=False):
     play: int | None
     how: str
     stopped: str | None
+    echo_of: int
     episodes: int
-    waits_for: str
+    waits_for: str | None
 
 
-class FiltersJson(TypedDict, total=False):
-    """A person's filters; `Filters.from_json` reads it."""
+class ListedEpisodeJson(TypedDict, total=False):
+    """An episode of a show's list, as `ListedEpisode.to_json` writes it."""
+
+    season: Required[int]
+    number: Required[int]
+    title: str | None
+    aired: str | None
+    ids: IdsJson
+    minutes: int
+
+
+class ListsJson(TypedDict, total=False):
+    """What is let through or not, by name."""
 
     libraries: list[str]
     not_libraries: list[str]
     players: list[str]
     not_players: list[str]
     kinds: list[str]
+
+
+class FiltersJson(ListsJson, total=False):
+    """A person's filters; `Filters.from_json` reads it."""
+
     home_videos: bool
 
 
-class RulesJson(TypedDict, total=False):
+class RulesJson(ListsJson, total=False):
     """The rules of one account; `AccountRules.from_json` reads them."""
 
-    libraries: list[str]
-    not_libraries: list[str]
-    players: list[str]
-    not_players: list[str]
-    kinds: list[str]
     watched_mark: float | None
     dry_run: bool
 

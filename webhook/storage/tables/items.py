@@ -7,7 +7,7 @@ from datetime import datetime
 from sqlalchemy import Index, Text
 from sqlmodel import Field
 
-from webhook.storage.json_shapes import CandidateJson, IdsJson, ItemJson, JsonObject
+from webhook.storage.json_shapes import CandidateJson, IdsJson, ItemJson, ListedEpisodeJson
 from webhook.storage.tables.base import TableRow, id_field, table_of
 from webhook.storage.types import Id, JsonText, Utc
 
@@ -93,7 +93,7 @@ class EpisodeListRow(TableRow, table=True):
 
     show_key: str = Field(primary_key=True, max_length=300)
     via: str = Field(max_length=32)
-    episodes: list[JsonObject] = Field(sa_type=JsonText)
+    episodes: list[ListedEpisodeJson] = Field(sa_type=JsonText)
     asked_at: datetime = Field(sa_type=Utc)
 
 
