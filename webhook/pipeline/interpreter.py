@@ -44,6 +44,7 @@ from webhook.queues import leases, outbox
 from webhook.queues.hand_marks import HELD_REASONS
 from webhook.queues.inbox import event_origin, event_person_id
 from webhook.storage.db import Database, Unavailable
+from webhook.storage.json_shapes import EventJson
 from webhook.storage.prepared import Prepared, TransactionLost, savepoint
 from webhook.storage.tables import PersonRow, WebhookRow, webhook
 
@@ -220,13 +221,14 @@ class Interpreter:
         if seasons.is_whole(read[0]):
             entry = self.keep_episodes(row, read[0], owner.person_id, reads)
             return Verdict(WebhookState.INTERPRETED, None, [entry], owner.identity_id)
-        events: list[dict[str, Any]] = []
+        events: list[EventJson] = []
         # Household rules apply to webhooks of a household token, not to those of a person's token.
         rules = reads.household_rules() if bound is None else ()
         for person_id in viewers(read[0], owner.person_id, rules):
             viewer = reads.person(person_id)
             if viewer is None:
                 continue  # removed since the rule was made
+            entries: list[EventJson]
             if stopped := stopping_filter(Filters.from_json(viewer.filters), read[0]):
                 entries = [{**event_json(event), "person": viewer.name, "stopped": stopped} for event in read]
             else:
@@ -257,13 +259,13 @@ class Interpreter:
         reason = find_hold(context, row, read[0], viewer)
         if reason is None:
             return None
-        entries = [{**event_json(event), "person": viewer.name, "stopped": reason} for event in read]
+        entries: list[EventJson] = [
+            {**event_json(event), "person": viewer.name, "stopped": reason} for event in read
+        ]
         state = WebhookState.HELD if reason in HELD_REASONS else WebhookState.IGNORED
         return Verdict(state, reason, entries, owner.identity_id)
 
-    def keep_episodes(
-        self, row: WebhookRow, event: Event, person_id: int, reads: SharedReads
-    ) -> dict[str, Any]:
+    def keep_episodes(self, row: WebhookRow, event: Event, person_id: int, reads: SharedReads) -> EventJson:
         """Keep an event for each episode of a season or show that was marked as a whole."""
         viewer = reads.person(person_id)
         assert viewer is not None
@@ -285,14 +287,14 @@ class Interpreter:
 
     def apply_events(
         self, row: WebhookRow, viewer: PersonRow, read: list[Event], reads: SharedReads, now: datetime
-    ) -> list[dict[str, Any]]:
+    ) -> list[EventJson]:
         """Apply the events to one person's plays and enqueue deliveries; returns the result of each."""
         targets, space = reads.targets(viewer.id), space_of(row)
         context = Context(reads.connection, row.id, row.source, viewer.id, targets, now, space)
         file = [event.item for event in read]
-        entries = []
+        entries: list[EventJson] = []
         for number, event in enumerate(read):
-            entry = {**event_json(event), "person": viewer.name}
+            entry: EventJson = {**event_json(event), "person": viewer.name}
             play_id = find_earlier_play(row.events or [], entry)
             echo_of = find_echo(context, event) if play_id is None else None
             if echo_of is not None:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from webhook.domain.event import Event
 from webhook.domain.states import WebhookState
+from webhook.storage.json_shapes import EventJson
 from webhook.storage.tables import WebhookRow
 
 
@@ -17,7 +17,7 @@ class Verdict:
 
     state: WebhookState
     reason: str | None = None
-    events: Sequence[Mapping[str, Any]] = ()
+    events: Sequence[EventJson] = ()
     identity_id: int | None = None
 
 

@@ -18,6 +18,7 @@ from webhook.domain.rules import PlannedDelivery, Target, plan_deliveries
 from webhook.domain.states import OPEN_STATES, DeliveryState
 from webhook.history.play_store import is_rewatch
 from webhook.queues import outbox
+from webhook.storage.json_shapes import DetailsJson, EventJson
 from webhook.storage.tables import WebhookRow, delivery
 from webhook.storage.types import to_ms
 
@@ -49,7 +50,7 @@ def plan_and_enqueue(
         if planned.action in outbox.LIVE_ACTIONS and not planned.mark and context.now - event.at > LIVE:
             continue  # a live delivery that is too old to be of use
         skipped = planned.skipped
-        undone: dict[str, Any] = {}
+        undone: DetailsJson = {}
         if planned.action is Action.UNWATCHED and play_id is not None:
             untold, undone = find_undone(context, planned, play_id)
             skipped = untold or skipped
@@ -76,9 +77,7 @@ def delivery_date(event: Event, change: Change | None) -> datetime:
     return marked_at or event.at
 
 
-def find_undone(
-    context: Context, planned: PlannedDelivery, play_id: int
-) -> tuple[str | None, dict[str, Any]]:
+def find_undone(context: Context, planned: PlannedDelivery, play_id: int) -> tuple[str | None, DetailsJson]:
     """The reason not to send an undoing (an unsent mark is superseded), or the details that name the mark to undo."""
     mark = and_(delivery.c.account_id == planned.account_id, delivery.c.key == f"watched:{play_id}")
     row = context.connection.execute(select(delivery).where(mark)).first()
@@ -96,15 +95,20 @@ def find_undone(
 
 def delivery_details(
     context: Context, event: Event, change: Change | None, play_id: int | None
-) -> dict[str, Any]:
+) -> DetailsJson:
     """The details that a tracker needs beside the item: position, duration, rating, rewatch."""
     if change is None:
         return {"rating": event.rating}
     play = change.play
-    known: dict[str, Any] = {"progress": play.percent(event.at), "estimated": play.estimated}
-    known |= {"duration_ms": play.duration_ms, "position_ms": play.position(event.at)}
-    known["started_at"] = to_ms(play.started_at)
-    known |= {"dated": play.dated.value, "late": event.recorded}
+    known: DetailsJson = {
+        "progress": play.percent(event.at),
+        "estimated": play.estimated,
+        "duration_ms": play.duration_ms,
+        "position_ms": play.position(event.at),
+        "started_at": to_ms(play.started_at),
+        "dated": play.dated.value,
+        "late": event.recorded,
+    }
     if change.finished and play_id is not None:
         at = play.watched_at or event.at
         known["rewatch"] = is_rewatch(
@@ -123,12 +127,17 @@ def closing_event(change: Change) -> Event:
     )  # fmt: skip
 
 
-def event_json(event: Event) -> dict[str, Any]:
+def event_json(event: Event) -> EventJson:
     """An event as it is stored with its webhook and returned by the API."""
     item = item_to_json(event.item)
-    described = {
+    described: EventJson = {
         "action": event.action.value,
-        **{name: item.get(name) for name in ("kind", "title", "show", "season", "number", "year")},
+        "kind": item["kind"],
+        "title": item.get("title"),
+        "show": item.get("show"),
+        "season": item.get("season"),
+        "number": item.get("number"),
+        "year": item.get("year"),
         "ids": item.get("ids") or {},
         "show_ids": item.get("show_ids") or {},
         "position_ms": event.position_ms,
