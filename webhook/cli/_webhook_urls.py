@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, TypedDict
 
 from sqlalchemy import Connection, select
 
@@ -27,7 +27,26 @@ class WebhookToken(NamedTuple):
     expires_at: datetime | None
 
 
-def webhook_urls(at: Desk | Service, address: str) -> dict[str, Any]:
+class TokenUrl(TypedDict):
+    """The address for one token."""
+
+    token: int
+    name: str | None
+    person: str | None
+    url: str
+
+
+class SourceUrls(TypedDict):
+    """A source's addresses, the shared one first, and how to set it up."""
+
+    label: str
+    url: str
+    urls: list[TokenUrl]
+    template: str | None
+    setup: list[str]
+
+
+def webhook_urls(at: Desk | Service, address: str) -> dict[str, SourceUrls]:
     """The addresses of each source, the shared one first, with the setup steps.
 
     Empty if no token can be shown.
@@ -36,9 +55,9 @@ def webhook_urls(at: Desk | Service, address: str) -> dict[str, Any]:
     if not tokens:
         return {}
     secret_of = {row.id: str(at.seal.open(row.sealed)) for row in tokens}
-    found = {}
+    found: dict[str, SourceUrls] = {}
     for name, source in sources.modules().items():
-        listed: list[dict[str, Any]] = [
+        listed: list[TokenUrl] = [
             {
                 "token": row.id,
                 "name": row.name,
@@ -48,8 +67,13 @@ def webhook_urls(at: Desk | Service, address: str) -> dict[str, Any]:
             for row in tokens
         ]
         template = f"{address}/api/v1/templates/{name}" if hasattr(source, "template") else None
-        found[name] = {"label": source.LABEL, "url": listed[0]["url"], "urls": listed, "template": template}
-        found[name]["setup"] = [step.replace("{url}", listed[0]["url"]) for step in source.SETUP]
+        found[name] = {
+            "label": source.LABEL,
+            "url": listed[0]["url"],
+            "urls": listed,
+            "template": template,
+            "setup": [step.replace("{url}", listed[0]["url"]) for step in source.SETUP],
+        }
     return found
 
 

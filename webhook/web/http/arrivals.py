@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import NotRequired, TypedDict
 
 from sqlalchemy import ColumnElement, Connection, func, or_, select
 
 from webhook.clock import stamp
-from webhook.queries.webhooks import WebhookJson
+from webhook.queries.webhooks import WebhookEventJson, WebhookJson
 from webhook.queues.inbox import EVENT_CONTENT_TYPE
 from webhook.storage.tables import identity, webhook
 from webhook.web import visible
@@ -17,7 +17,18 @@ LOOKED = 2000
 """The newest webhooks searched; an older source is recognised by its users."""
 
 
-def arrivals(connection: Connection, visitor: Visitor) -> dict[str, dict[str, Any]]:
+class ArrivalJson(TypedDict):
+    """The last webhook of a source; of one that has been silent long only when that was."""
+
+    id: int | None
+    state: str | None
+    at: str | None
+    event: WebhookEventJson | None
+    explanation: str | None
+    listened: NotRequired[bool]
+
+
+def arrivals(connection: Connection, visitor: Visitor) -> dict[str, ArrivalJson]:
     """A summary of the last webhook of each source that this visitor may see, by source.
 
     Records read from a server's history and plays added by hand do not count as arrivals.
@@ -26,7 +37,7 @@ def arrivals(connection: Connection, visitor: Visitor) -> dict[str, dict[str, An
     last = select(func.max(webhook.c.id)).where(webhook.c.id.in_(newest)).group_by(webhook.c.source)
     if not visitor.is_admin:
         last = last.where(visible.is_of_person(visitor))
-    found: dict[str, dict[str, Any]] = {}
+    found: dict[str, ArrivalJson] = {}
     for webhook_id in connection.execute(last).scalars().all():
         entry = visible.one_webhook(connection, visitor, webhook_id)
         if entry is not None:
@@ -39,7 +50,7 @@ def is_sent() -> ColumnElement[bool]:
     return or_(webhook.c.content_type.is_(None), ~webhook.c.content_type.startswith(EVENT_CONTENT_TYPE))
 
 
-def in_short(entry: WebhookJson) -> dict[str, Any]:
+def in_short(entry: WebhookJson) -> ArrivalJson:
     event = next(iter(entry["events"]), None)
     return {
         "id": entry["id"],
@@ -51,12 +62,14 @@ def in_short(entry: WebhookJson) -> dict[str, Any]:
     }
 
 
-def last_arrivals(connection: Connection) -> dict[str, dict[str, Any]]:
+def last_arrivals(connection: Connection) -> dict[str, ArrivalJson]:
     """The last time a user of each source was seen, for sources that have been silent long."""
     wanted = (
         select(identity.c.source, func.max(identity.c.last_seen).label("at"))
         .where(identity.c.last_seen.is_not(None))
         .group_by(identity.c.source)
     )
-    nothing = {"id": None, "state": None, "event": None, "explanation": None}
-    return {row.source: {**nothing, "at": stamp(row.at)} for row in connection.execute(wanted)}
+    return {
+        row.source: {"id": None, "state": None, "at": stamp(row.at), "event": None, "explanation": None}
+        for row in connection.execute(wanted)
+    }

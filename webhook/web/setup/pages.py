@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Any, TypedDict
+from typing import TypedDict
 from urllib.parse import urlsplit
 
 from starlette.requests import Request
@@ -15,8 +15,8 @@ from webhook.clock import stamp
 from webhook.pipeline.receiver import Rejection
 from webhook.service import Service
 from webhook.settings import LOOPBACK
-from webhook.web.http.addresses import address_of, addresses
-from webhook.web.http.arrivals import arrivals
+from webhook.web.http.addresses import Url, address_of, addresses
+from webhook.web.http.arrivals import ArrivalJson, arrivals
 from webhook.web.http.page import Page
 from webhook.web.visible import Visitor
 
@@ -32,11 +32,24 @@ class Setup(Page):
         return self.render(request, "setup.html", known, visitor)
 
 
+class OtherUrl(TypedDict):
+    """The address of a source for a token that is not the shared one."""
+
+    name: str | None
+    url: str
+
+
+class SourceSetup(Url):
+    """A source with its shared address, and those of the other tokens."""
+
+    others: list[OtherUrl]
+
+
 class SetupSources(TypedDict):
     """What there is to set up each source with: its addresses, last webhook and last refusal."""
 
-    sources: dict[str, dict[str, Any]]
-    came: dict[str, dict[str, Any]]
+    sources: dict[str, SourceSetup]
+    came: dict[str, ArrivalJson]
     turned: dict[str, dict[str, str]]
     only_here: bool
     loopback: bool
@@ -59,9 +72,9 @@ async def read_sources(service: Service, request: Request, visitor: Visitor) -> 
     }
 
 
-def by_source(found: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
+def by_source(found: Sequence[Url]) -> dict[str, SourceSetup]:
     """Each source once, with its shared address first, and those of the other tokens."""
-    shown: dict[str, dict[str, Any]] = {}
+    shown: dict[str, SourceSetup] = {}
     for entry in sorted(found, key=lambda entry: source_rank(entry["source"])):
         source = shown.setdefault(entry["source"], {**entry, "others": []})
         if source["token"] != entry["token"]:
@@ -70,10 +83,10 @@ def by_source(found: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
 
 
 def turned_since(
-    turned: Mapping[str, Rejection], came: Mapping[str, Mapping[str, Any]]
+    turned: Mapping[str, Rejection], came: Mapping[str, ArrivalJson]
 ) -> dict[str, dict[str, str]]:
     """Each source's last refusal, if it came after the last accepted webhook, as the page shows it."""
-    last = {source: datetime.fromisoformat(arrival["at"]) for source, arrival in came.items()}
+    last = {source: datetime.fromisoformat(at) for source, one in came.items() if (at := one["at"])}
     return {
         source: {"at": stamp(one.at) or "", "peer": one.peer, "why": one.why}
         for source, one in turned.items()

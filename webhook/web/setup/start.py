@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from sqlalchemy import Connection
 from starlette.requests import Request
@@ -117,9 +116,7 @@ class Start(Setup, Once):
         one = catalog.find_service(visitor, name)
         shown = states.describe_service(connection, self.service, visitor, one)
         mine = [entry for entry in shown["accounts"] if entry["person"] == visitor.name]
-        pending: Sequence[Mapping[str, Any]] = list_sign_ins(
-            connection, self.service, visitor, name, shown["accounts"]
-        )
+        pending = list_sign_ins(connection, self.service, visitor, name, shown["accounts"])
         return {
             **shown,
             "said": states.last_result(connection, name),
