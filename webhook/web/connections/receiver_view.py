@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import TypedDict
 
 from webhook.accounts.accounts import read_stored_sign_in
 from webhook.service import Service
@@ -30,9 +30,24 @@ FIELDS = {"shape": "nested", "late": "dated", "receiver_user": "", "template": "
 """The fields of the form that are no secret, and what they are at first."""
 
 
+class ReceiverView(TypedDict):
+    """What the form of a receiver shows."""
+
+    shapes: Mapping[str, str]
+    late: Mapping[str, str]
+    names: Sequence[str]
+    host: str | None
+    has_headers: bool
+    has_secret: bool
+    current: dict[str, str]
+    secret: dict[str, str]
+    preview: str | None
+    is_asked: bool
+
+
 async def describe_receiver(
     service: Service, visitor: Visitor, one: ServiceInfo, typed: Mapping[str, str]
-) -> dict[str, Any]:
+) -> ReceiverView:
     """What the form shows: of what is stored neither the address nor the headers, only the machine."""
     person_id, _ = await actions.resolve_person(service, visitor, typed.get("person"))
     found = await read_stored_sign_in(service, person_id, one.name)

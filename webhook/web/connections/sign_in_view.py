@@ -4,15 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any
 
 from sqlalchemy import Connection
 
 from webhook.accounts.sign_ins import SignIn
 from webhook.service import Service
 from webhook.web.connections import actions
-from webhook.web.connections.models import ConnectionAccount
+from webhook.web.connections.models import ConnectionAccount, SignInJson
 from webhook.web.visible import Visitor
+
+
+class ShownSignIn(SignInJson):
+    """A sign-in with the link to where one agrees to it."""
+
+    is_server: bool
+    link: str | None
+    qr: str | None
 
 
 def list_sign_ins(
@@ -21,7 +28,7 @@ def list_sign_ins(
     visitor: Visitor,
     tracker: str,
     accounts: Sequence[ConnectionAccount],
-) -> list[dict[str, Any]]:
+) -> list[ShownSignIn]:
     """The sign-ins at this tracker that the visitor may see; those whose result no longer holds are left out."""
     held = service.sign_ins.list_of_tracker(tracker)
     if visitor.is_admin:
@@ -34,7 +41,7 @@ def list_sign_ins(
     return [show_sign_in(connection, sign_in) for sign_in in made]
 
 
-def show_sign_in(connection: Connection, sign_in: SignIn) -> dict[str, Any]:
+def show_sign_in(connection: Connection, sign_in: SignIn) -> ShownSignIn:
     entry = actions.describe_sign_in(connection, sign_in)
     shown = link(entry["url"])
     return {**entry, "is_server": sign_in.is_server, "link": shown, "qr": qr(shown)}

@@ -6,7 +6,7 @@ import asyncio
 import secrets
 from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
-from typing import IO, Any, Literal, get_args, get_origin
+from typing import IO, Literal, TypedDict, get_args, get_origin
 
 from webhook import clock
 from webhook import settings as environment
@@ -58,7 +58,17 @@ async def set_settings(service: Service, given: Mapping[str, str | int | float |
     await settings_actions.save_settings(service, wanted)
 
 
-def describe_installation(service: Service) -> dict[str, Any]:
+class Installation(TypedDict):
+    """Where the installation keeps what, and since when it runs."""
+
+    data_dir: str
+    database: str
+    key: str
+    started_at: str | None
+    worker: bool
+
+
+def describe_installation(service: Service) -> Installation:
     """The installation's locations and state, for its owner."""
     held = service.settings
     return {
