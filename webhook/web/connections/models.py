@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field
 from typing_extensions import TypedDict
@@ -52,7 +52,7 @@ class Rules(FilterLists):
     ] = None
     dry_run: bool = False
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> RulesJson:
         """The rules as they are stored."""
         mark = self.watched_mark
         exact = int(mark) if mark is not None and mark.is_integer() else mark

@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from types import NoneType
-from typing import Annotated, Any, TypeVar, get_args, get_origin
+from typing import Annotated, Any, TypeVar, cast, get_args, get_origin
 
 from pydantic import (
     AfterValidator,
@@ -25,6 +25,7 @@ from webhook.domain.event import Kind
 from webhook.domain.rules import LISTS
 from webhook.queries.paging import MAX_PAGE_SIZE, PAGE_SIZE
 from webhook.storage.json_fields import Id
+from webhook.storage.json_shapes import ListsJson
 from webhook.texts import texts
 from webhook.web.http.errors import Problem
 from webhook.web.http.params import MAX_TEXT_LENGTH, clean, whole
@@ -179,10 +180,10 @@ class FilterLists(Body):
     not_players: Texts = Field(default_factory=list)
     kinds: list[Annotated[Kind, Field(strict=False)]] = Field(default_factory=list)
 
-    def lists(self) -> dict[str, list[str]]:
+    def lists(self) -> ListsJson:
         """The lists that were given."""
         given = self.model_dump(include={*LISTS} & self.model_fields_set, mode="json")
-        return {name: list(values) for name, values in given.items()}
+        return cast("ListsJson", {name: list(values) for name, values in given.items()})
 
 
 # --- checking

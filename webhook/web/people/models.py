@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, Field, model_validator
 from pydantic.json_schema import SkipJsonSchema
@@ -14,6 +14,7 @@ from webhook.people.scopes import Scope
 from webhook.people.sessions import SignInMethod
 from webhook.queries.people import PersonJson
 from webhook.storage.json_fields import Count, Id, ItemFields, Time, one_of
+from webhook.storage.json_shapes import FiltersJson
 from webhook.web.http.models import Body, Expect, FilterLists, Flag, OneOf, Query, Texts, check_text
 
 TOKEN_KINDS = ("webhook", "api", "app")
@@ -88,7 +89,7 @@ class IdentitiesQuery(Query):
 class PersonFilters(FilterLists):
     home_videos: bool = False
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> FiltersJson:
         """The filters as they are stored."""
         return {**self.lists(), "home_videos": self.home_videos}
 

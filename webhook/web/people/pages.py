@@ -18,6 +18,7 @@ from webhook.people import household
 from webhook.people.passwords import MIN_PASSWORD_LENGTH
 from webhook.people.second_factor import find_second_factor
 from webhook.people.sessions import SignInMethod
+from webhook.storage.json_shapes import FiltersJson
 from webhook.texts import texts
 from webhook.web import actions as changes
 from webhook.web import visible
@@ -362,7 +363,7 @@ def unique_lines(text: str) -> list[str]:
     return list(dict.fromkeys(line.strip() for line in text.splitlines() if line.strip()))
 
 
-def filters_of(fields: Mapping[str, str]) -> dict[str, Any]:
+def filters_of(fields: Mapping[str, str]) -> FiltersJson:
     """Parse a form's filters: a name per line, and the ticked kinds; raises Problem."""
     given: dict[str, Any] = {name: unique_lines(fields.get(name, "")) for name in TEXT_FIELDS}
     ticked = [kind.value for kind in KIND_LABELS if f"kind-{kind}" in fields]
