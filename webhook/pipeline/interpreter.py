@@ -221,27 +221,41 @@ class Interpreter:
         if seasons.is_whole(read[0]):
             entry = self.keep_episodes(row, read[0], owner.person_id, reads)
             return Verdict(WebhookState.INTERPRETED, None, [entry], owner.identity_id)
-        events: list[EventJson] = []
         # Household rules apply to webhooks of a household token, not to those of a person's token.
         rules = reads.household_rules() if bound is None else ()
-        for person_id in viewers(read[0], owner.person_id, rules):
-            viewer = reads.person(person_id)
-            if viewer is None:
-                continue  # removed since the rule was made
-            entries: list[EventJson]
-            if stopped := stopping_filter(Filters.from_json(viewer.filters), read[0]):
-                entries = [{**event_json(event), "person": viewer.name, "stopped": stopped} for event in read]
-            else:
-                mine = (
-                    read if person_id == owner.person_id else [replace(one, view_count=None) for one in read]
-                )
-                entries = self.apply_events(row, viewer, mine, reads, now)
-            how = owner.reason if person_id == owner.person_id else "by a household rule"
-            events += [{**entry, "how": how} for entry in entries]
+        events = [
+            entry
+            for person_id in viewers(read[0], owner.person_id, rules)
+            for entry in self.apply_to_viewer(row, read, person_id, owner, reads, now)
+        ]
         stops = [entry.get("stopped") for entry in events]
         if stops and all(stops):
             return Verdict(WebhookState.IGNORED, stops[0], events, owner.identity_id)
         return Verdict(WebhookState.INTERPRETED, None, events, owner.identity_id)
+
+    def apply_to_viewer(
+        self,
+        row: WebhookRow,
+        read: list[Event],
+        person_id: int,
+        owner: identities.Ownership,
+        reads: SharedReads,
+        now: datetime,
+    ) -> list[EventJson]:
+        """Apply the events to one who watched, unless their filters stop them; returns the result of each."""
+        viewer = reads.person(person_id)
+        if viewer is None:
+            return []  # removed since the rule was made
+        is_own = person_id == owner.person_id
+        entries: list[EventJson]
+        if stopped := stopping_filter(Filters.from_json(viewer.filters), read[0]):
+            entries = [{**event_json(event), "person": viewer.name, "stopped": stopped} for event in read]
+        else:
+            # The server's count of viewings is that of its own user.
+            mine = read if is_own else [replace(event, view_count=None) for event in read]
+            entries = self.apply_events(row, viewer, mine, reads, now)
+        how = owner.reason if is_own else "by a household rule"
+        return [{**entry, "how": how} for entry in entries]
 
     def find_hold(
         self,
