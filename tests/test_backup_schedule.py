@@ -180,6 +180,57 @@ def test_why_backups_fail_is_remembered_since_the_first_until_one_is_made(
     assert database.ask(find_failure) is None
 
 
+@pytest.fixture
+def locked(home: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder of backups that only somebody else may use."""
+    folder = home / "backups"
+    folder.mkdir()
+    monkeypatch.setattr(os, "access", lambda one, mode: Path(one) != folder)
+    monkeypatch.setattr(os, "geteuid", lambda: 10001)
+    monkeypatch.setattr(os, "getegid", lambda: 10001)
+    return folder
+
+
+def test_a_folder_of_somebody_else_is_why_backups_fail(home: Path, database: Database, locked: Path) -> None:
+    schedule = BackupSchedule(read(home), database)
+
+    assert (schedule.seconds_until_due(), asyncio.run(schedule.make_one())) == (0, RETRY_DELAY)
+
+    failure = database.ask(find_failure)
+    assert failure is not None
+    assert failure.why.startswith(f"{locked} cannot be used for backups. Watchmark runs as user id 10001")
+    assert f"sudo chown -R 10001:10001 {locked}" in failure.why
+
+
+def test_the_command_and_the_doctor_name_a_folder_of_somebody_else(home: Path, locked: Path) -> None:
+    code, said = run("backup", "--keep", "3")
+    _, found = run("doctor", "--offline")
+
+    assert (code, f"{locked} cannot be used for backups" in said) == (1, True)
+    assert f"{locked} cannot be used for backups" in found
+
+
+def test_what_root_makes_belongs_to_whom_the_data_belongs(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given, chown = [], os.chown
+    if os.geteuid() == 0:
+        chown(home, 12345, 12345)
+    owner = home.stat().st_uid
+
+    def record(made: Path, user: int, group: int) -> None:
+        given.append(made.name)
+        chown(made, user, group)
+
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    monkeypatch.setattr(os, "chown", record)
+
+    made = backup_folder.add_backup(read(home), home / "backups", 3)
+
+    assert given == ["backups", "packed"]
+    assert {made.stat().st_uid, made.parent.stat().st_uid} == {owner}
+
+
 def test_a_service_runs_its_schedule_unless_it_is_switched_off(home: Path) -> None:
     async def tasks(**more: str) -> set[str]:
         service = app.open_service({"DATA_DIR": str(home), **more})

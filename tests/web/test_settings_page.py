@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import io
+import os
 import re
 import sqlite3
 import zipfile
@@ -249,6 +250,19 @@ def test_the_page_says_where_backups_are_made_when_the_last_was_and_why_they_fai
     assert f'The last was made <time datetime="{stamp(backup_folder.time_of(made))}"' in after
     assert "Automatic backups have failed since" in after
     assert "No room." in after
+
+
+def test_a_folder_of_backups_that_cannot_be_read_spoils_no_page(
+    home: Household, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = home.service.settings.backup_folder
+    folder.mkdir(exist_ok=True)
+    monkeypatch.setattr(os, "access", lambda one, mode: Path(one) != folder)
+
+    page, metrics = home.browser().get("/settings"), home.api().get("/metrics")
+
+    assert f"Automatic backups cannot be made. {folder} cannot be used for backups." in page.text
+    assert (page.status_code, metrics.status_code) == (200, 200)
 
 
 def test_the_page_says_that_no_backups_are_made(opened: Open) -> None:

@@ -51,6 +51,7 @@ from webhook.settings import Environ, Settings, SettingsError
 from webhook.storage import migrate
 from webhook.storage.db import Damaged, Database, Unavailable, log_of
 from webhook.storage.tables import webhook
+from webhook.system.permissions import can_use, remedy
 
 app = typer.Typer()
 
@@ -206,6 +207,9 @@ def check_backups(settings: Settings) -> Finding:
     """Restore the newest backup beside the database, to see that it can be."""
     if make_url(settings.database).get_backend_name() != "sqlite":
         return note("backup", "PostgreSQL is backed up by its own tools", "Run pg_dump regularly.")
+    folder = settings.backup_folder
+    if folder.is_dir() and not can_use(folder):
+        return problem_with("backup", f"{folder} cannot be used for backups", remedy(folder))
     newest = backup.newest_backup(settings)
     if newest is None:
         do = "Leave BACKUP_HOURS at 24, or run: watchmark backup FILE"

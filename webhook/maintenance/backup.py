@@ -29,7 +29,7 @@ from webhook.settings import Settings
 from webhook.storage import migrate
 from webhook.storage.db import Database
 from webhook.storage.tables import delivery
-from webhook.system.files import SteadyFile, sync_folder
+from webhook.system.files import SteadyFile, give_to_owner, sync_folder
 
 DATABASE_NAME = "watchmark.db"
 MANIFEST_NAME = "backup.json"
@@ -76,6 +76,7 @@ def backup(settings: Settings, target: Path) -> int:
             version = inspect_database(folder / DATABASE_NAME)
             packed = folder / "packed"
             pack(packed, folder / DATABASE_NAME, {"made_at": clock.stamp(clock.now()), "schema": version})
+            give_to_owner(packed, target.absolute().parent)
             packed.replace(target)
         sync_folder(target.absolute().parent)
     except OSError as error:

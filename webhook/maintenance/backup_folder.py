@@ -12,6 +12,8 @@ from pathlib import Path
 from webhook import clock
 from webhook.maintenance import backup
 from webhook.settings import Settings
+from webhook.system.files import make_private_folder
+from webhook.system.permissions import can_use, remedy
 
 DATED = re.compile(r"watchmark-(\d{8}T\d{6}Z)\.zip")
 STAMP = "%Y%m%dT%H%M%SZ"
@@ -46,7 +48,8 @@ def make_before_update(settings: Settings, revision: str) -> Path:
 def prepare_folder(folder: Path) -> None:
     """Make the folder, and remove what backups that were killed have left in it; raises BackupError."""
     try:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        make_private_folder(folder)
+        require_usable(folder)
         for path in folder.glob(f"{backup.TEMPORARY_PREFIX}*"):
             if time.time() - path.stat().st_mtime > LEFTOVER_AGE:
                 shutil.rmtree(path, ignore_errors=True)
@@ -55,11 +58,18 @@ def prepare_folder(folder: Path) -> None:
 
 
 def dated_backups(folder: Path) -> Sequence[Path]:
-    """The dated backups in a folder, newest first."""
+    """The dated backups in a folder, newest first; raises BackupError where it cannot be read."""
     if not folder.is_dir():
         return []
+    require_usable(folder)
     found = [path for path in folder.iterdir() if DATED.fullmatch(path.name)]
     return sorted(found, key=lambda path: path.name, reverse=True)
+
+
+def require_usable(folder: Path) -> None:
+    """Raise BackupError for a folder in which this process cannot read and write."""
+    if not can_use(folder):
+        raise backup.BackupError(f"{folder} cannot be used for backups. {remedy(folder)}")
 
 
 def time_of(path: Path) -> datetime:
@@ -70,7 +80,10 @@ def time_of(path: Path) -> datetime:
 
 
 def seconds_until_due(folder: Path, every: timedelta, now: datetime) -> float:
-    """Seconds until the next dated backup is due; 0 where there is none, or the newest is from the future."""
+    """Seconds until the next dated backup is due; 0 where there is none, or the newest is from the future.
+
+    Raises BackupError as `newest_time` does.
+    """
     newest = newest_time(folder)
     if newest is None or newest > now:
         return 0.0
@@ -78,6 +91,14 @@ def seconds_until_due(folder: Path, every: timedelta, now: datetime) -> float:
 
 
 def newest_time(folder: Path) -> datetime | None:
-    """The moment of the newest dated backup, where there is one."""
+    """The moment of the newest dated backup, where there is one; raises BackupError where the folder cannot be read."""
     newest = next(iter(dated_backups(folder)), None)
     return None if newest is None else time_of(newest)
+
+
+def find_newest(folder: Path) -> tuple[datetime | None, str | None]:
+    """The moment of the newest dated backup, or why the folder cannot be read."""
+    try:
+        return newest_time(folder), None
+    except backup.BackupError as error:
+        return None, str(error)

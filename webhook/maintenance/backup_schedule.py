@@ -47,8 +47,14 @@ class BackupSchedule:
     async def run(self, stop: asyncio.Event) -> None:
         pause = FIRST_LOOK
         while not await self.sleep(stop, pause):
-            due = backup_folder.seconds_until_due(self.settings.backup_folder, self.every, clock.now())
-            pause = due or await self.make_one()
+            pause = self.seconds_until_due() or await self.make_one()
+
+    def seconds_until_due(self) -> float:
+        """Seconds until the next backup; 0 where the folder cannot be read, as the backup then fails and says so."""
+        try:
+            return backup_folder.seconds_until_due(self.settings.backup_folder, self.every, clock.now())
+        except BackupError:
+            return 0.0
 
     @staticmethod
     async def sleep(stop: asyncio.Event, seconds: float) -> bool:

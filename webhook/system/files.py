@@ -47,10 +47,20 @@ def move_to_free(beside: Path, path: Path) -> bool:
     return True
 
 
-def give_to_owner(handle: int, folder: Path) -> None:
+def make_private_folder(folder: Path) -> None:
+    """Make a folder (mode 0700) and those above it; where root makes it, it belongs to whoever owns the one above."""
+    if folder.is_dir():
+        return
+    make_private_folder(folder.parent)
+    folder.mkdir(mode=0o700, exist_ok=True)
+    give_to_owner(folder, folder.parent)
+
+
+def give_to_owner(made: int | Path, folder: Path) -> None:
+    """Where root made it, hand a file or its handle to whoever owns the folder, so that the service can use it."""
     owner = folder.stat()
     if os.geteuid() == 0 and owner.st_uid:
-        os.fchown(handle, owner.st_uid, owner.st_gid)
+        os.chown(made, owner.st_uid, owner.st_gid)
 
 
 def sync_folder(folder: Path) -> None:

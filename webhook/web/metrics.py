@@ -18,7 +18,7 @@ from starlette.responses import Response
 
 from webhook import clock
 from webhook.domain.states import OPEN_STATES, DeliveryState
-from webhook.maintenance.backup_folder import newest_time
+from webhook.maintenance.backup_folder import find_newest
 from webhook.people.scopes import Scope
 from webhook.pipeline.reply_times import ReplyTimes
 from webhook.queues.listening import LineState, line_statuses
@@ -96,7 +96,8 @@ class Metrics:
             ("watchmark_delivered", "Deliveries settled since the start", dispatcher.health.delivered),
             ("watchmark_stored", "Webhooks stored since the start", self.service.receiver.stored),
         )
-        made = [(made.timestamp(),)] if (made := newest_time(self.service.settings.backup_folder)) else []
+        newest, _ = find_newest(self.service.settings.backup_folder)
+        made = [] if newest is None else [(newest.timestamp(),)]
         lag = self.service.loop_lag
         late = "The longest that the event loop came back late, within the last minute"
         held_up = "The longest that this process itself held up its event loop, since the start"

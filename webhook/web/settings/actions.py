@@ -13,7 +13,7 @@ from webhook import settings as environment
 from webhook.accounts import keys
 from webhook.clock import stamp
 from webhook.maintenance import backup
-from webhook.maintenance.backup_folder import newest_time
+from webhook.maintenance.backup_folder import find_newest
 from webhook.maintenance.backup_schedule import find_failure
 from webhook.service import Service
 from webhook.settings import Settings
@@ -89,13 +89,13 @@ async def describe_backups(service: Service) -> BackupsJson | None:
         return None
     held = service.settings
     failure = await service.database.read(find_failure) if held.backup_hours else None
-    newest = await asyncio.to_thread(newest_time, held.backup_folder)
+    newest, why = await asyncio.to_thread(find_newest, held.backup_folder)
     return {
         "hours": held.backup_hours,
         "keep": held.backup_keep,
         "folder": str(held.backup_folder.absolute()),
         "newest": stamp(newest),
-        "failure": failure and failure.why,
+        "failure": why or (failure and failure.why),
         "failed_since": stamp(failure.since) if failure else None,
     }
 
