@@ -31,6 +31,14 @@ def test_every_operation_and_shape_is_there_once(home: Household, page: str) -> 
         assert page.count(f'id="shape-{name}"') == 1
 
 
+def test_every_operation_is_in_a_group_with_a_title(home: Household) -> None:
+    document = home.client().get("/api/v1/openapi.json").json()
+
+    first_words = {docs.SEPARATOR.split(path)[1] for path in document["paths"]}
+
+    assert sorted(word for words in docs.GROUPS.values() for word in words) == sorted(first_words)
+
+
 def test_every_link_within_leads_somewhere(page: str) -> None:
     ids = re.findall(r'\bid="([^"]+)"', page)
 

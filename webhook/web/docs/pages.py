@@ -45,16 +45,18 @@ MIN_SHARED = 5
 
 GROUPS = {
     "Webhooks and deliveries": ("webhooks", "deliveries"),
-    "Needs you": ("needs-you", "unmatched", "unresolved", "search", "silent"),
-    "History": ("plays", "library", "numbers", "follows", "calendar"),
+    "Needs you": ("needs-you", "held", "unmatched", "unresolved", "search", "silent"),
+    "History": ("plays", "numbers"),
+    "Library": ("library", "shows", "films", "up-next", "follows", "calendar", "watchlist"),
     "Import and export": ("imports", "exports", "jobs", "catch-up"),
     "People": ("people", "identities", "household"),
+    "Signing in": ("sessions", "passkeys", "oidc-users"),
     "VideoScrobbler apps": ("apps", "privacy"),
     "Connections": ("connections", "accounts", "sign-ins"),
     "Set-up": ("urls", "templates"),
     "The service": ("summary", "settings", "tokens", "backup", "openapi"),
 }
-"""The groups with the first words of their paths; an operation with another word is a group of its own."""
+"""The groups with the first words of their paths; a test finds an operation that none of them has."""
 
 
 class Docs(Page):
@@ -86,7 +88,7 @@ def groups(api: Mapping[str, Any]) -> dict[str, list[dict[str, Any]]]:
     found: dict[str, list[dict[str, Any]]] = {title: [] for title in GROUPS}
     for path, methods in api["paths"].items():
         word = SEPARATOR.split(path)[1]
-        found.setdefault(titles.get(word, word.capitalize()), []).extend(
+        found[titles[word]].extend(
             operation(api, path, method, described) for method, described in methods.items()
         )
     return {title: operations for title, operations in found.items() if operations}
