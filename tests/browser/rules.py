@@ -60,10 +60,32 @@ FOCUS = """() => {
 }"""
 """Whatever has the focus is outlined and not wholly covered, and comes in the order in which one reads."""
 
+CUT = """() => {
+  const wrong = [];
+  const tab = document.querySelector(".tabs [aria-current]")?.getBoundingClientRect();
+  if (tab && (tab.left < 0 || tab.right > innerWidth)) wrong.push("the open tab is not in view");
+  for (const one of document.querySelectorAll("select")) {
+    if (!one.checkVisibility() || !one.selectedOptions.length) continue;
+    const whole = one.cloneNode();
+    whole.append(one.selectedOptions[0].cloneNode(true));
+    one.after(whole);
+    whole.style.cssText = "flex: none; max-width: none; min-width: 0; position: absolute; width: max-content";
+    if (whole.offsetWidth > one.offsetWidth + 1) wrong.push(`is cut: ${one.selectedOptions[0].text}`);
+    whole.remove();
+  }
+  for (const one of document.querySelectorAll(".results > :not(.by), .row .under > [class^=mark-]")) {
+    const row = one.closest(".row")?.querySelector(".what").parentElement.getBoundingClientRect();
+    if (row && one.checkVisibility() && (one.scrollWidth > one.clientWidth + 1 && one.clientWidth || one.getBoundingClientRect().right > row.right + 1))
+      wrong.push(`is cut: ${one.textContent}`);
+  }
+  return wrong;
+}"""
+"""The open tab, what a select has chosen and what became of a play can be read whole."""
+
 
 def check(page: Page, name: str) -> Iterator[str]:
     """What is wrong with the page that is open, a line each."""
-    for rule in (HEADINGS, FOCUS):
+    for rule in (HEADINGS, FOCUS, CUT):
         yield from (f"{name}: {wrong}" for wrong in page.evaluate(rule))
     if page.evaluate("document.documentElement.scrollWidth > innerWidth"):
         yield f"{name}: is wider than its screen"
