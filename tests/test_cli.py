@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import shlex
 import signal
 import socket
 import subprocess
@@ -352,6 +353,19 @@ def test_who_waits_for_a_claim_is_listed_and_a_claim_wakes_the_webhooks(home: Ho
     assert [(one["user"], one["webhooks"]) for one in waits] == [("Ben", 1)]
     assert claimed["webhooks"] == 1
     assert home.state(number) == "received"
+
+
+@pytest.mark.parametrize("name", ["Ben from the attic", "(nobody named)", "O'Brien"])
+def test_the_command_that_claims_a_user_can_be_copied_into_a_shell(home: Home, name: str) -> None:
+    home.run("people", "claim", "me", "plex:anna")
+    home.received(watched(name))
+    listed = home.run("people", "list").stdout
+    command = listed.partition("webhook): ")[2].splitlines()[0]
+
+    claimed = home.run(*shlex.split(command.replace("NAME", "me"))[1:])
+
+    assert claimed.exit_code == 0
+    assert f"me claims plex:{name}. 1 webhook waiting" in claimed.stdout
 
 
 def test_a_claim_of_one_never_seen_is_taken_and_said(home: Home) -> None:
@@ -1246,6 +1260,7 @@ def test_what_waits_for_a_person_is_noted_with_what_to_do(home: Home) -> None:
     assert "not claimed: plex:ben@attic-1. Claim: watchmark people claim" in told
     assert "1 dead. See why" in told
     assert "1 could not be read. See why" in told
+    assert "mend it there and add what is missing: watchmark history add" in told
     assert "Plex: last sent a webhook at" in told
 
 

@@ -80,6 +80,20 @@ def test_what_was_ignored_says_why(home: Household) -> None:
     assert "says nothing about viewing" in told
 
 
+def test_what_could_not_be_read_does_not_work(home: Household) -> None:
+    page = home.browser().get("/setup").text
+    url = page.partition('id="url-generic" class="copy" readonly value="')[2].partition('"')[0]
+    httpx.post(url, json={"action": "watchd", "kind": "movie", "title": "Paper Boats"})
+    home.interpret()
+
+    told = part(home.browser().get("/setup").text, "generic")
+
+    assert "it works" not in told
+    assert 'badge bad">unreadable' in told
+    assert 'action is "watchd"' in told
+    assert "mend it there and add what is missing by hand" in told
+
+
 def test_whom_nobody_claims_leads_to_saying_so(home: Household) -> None:
     home.hear("anna", "Pilot")
     home.hear(HOSTILE, "Other")

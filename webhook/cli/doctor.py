@@ -410,7 +410,10 @@ def check_backlog(database: Database) -> Iterator[Finding]:
             yield note("deliveries", f"{number} {state}", do)
     unread = database.ask(count_unreadable)
     if unread:
-        do = "See why: watchmark trace ID. After a fix: watchmark replay --state quarantined"
+        do = (
+            "See why: watchmark trace ID. If the sender is at fault, mend it there and add what is missing: "
+            "watchmark history add. After an update of Watchmark: watchmark replay --state quarantined"
+        )
         yield note("webhooks", f"{unread} could not be read", do)
 
 

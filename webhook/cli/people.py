@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Annotated, Any
@@ -72,7 +73,7 @@ def people_list(as_json: Json = False) -> None:
     print_table(("person", "", "claims"), rows, "No people yet.")
     for one in nobodys:
         waits = count_of(one["webhooks"], "webhook")
-        todo = f"watchmark people claim NAME {one['source']}:{one['user']}"
+        todo = f"watchmark people claim NAME {shlex.quote(':'.join((one['source'], one['user'])))}"
         say(False, None, f"{one['spelled']} is not claimed ({waits}): {todo}")
     for other in left_out:
         say(False, None, f"Ignored: {other['spelled']}")

@@ -191,7 +191,10 @@ def explain_webhook(row: WebhookRow) -> str | None:
     if row.state == WebhookState.UNCLAIMED:
         return explain_missing_claim(row)
     if row.state == WebhookState.QUARANTINED:
-        return f"It could not be read: {row.reason} It is kept; after a fix: watchmark replay {row.id}"
+        return (
+            f"It could not be read: {row.reason} It is kept. If the sender is at fault, mend it there, and add what is "
+            f"missing: watchmark history add. If a newer Watchmark can read it: watchmark replay {row.id}"
+        )
     if row.state == WebhookState.RECEIVED:
         return "It is kept and waits to be interpreted."
     if row.reason is None and event_origin(row.content_type) == CATCH_UP:

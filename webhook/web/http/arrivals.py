@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import NotRequired, TypedDict
 
 from sqlalchemy import ColumnElement, Connection, func, or_, select
@@ -24,6 +25,7 @@ class ArrivalJson(TypedDict):
     state: str | None
     at: str | None
     event: WebhookEventJson | None
+    reason: str | None
     explanation: str | None
     listened: NotRequired[bool]
 
@@ -57,6 +59,7 @@ def in_short(entry: WebhookJson) -> ArrivalJson:
         "state": entry["state"],
         "at": entry["received_at"],
         "event": event,
+        "reason": entry["reason"],
         "explanation": entry["explanation"],
         "listened": entry["listened"],
     }
@@ -69,7 +72,10 @@ def last_arrivals(connection: Connection) -> dict[str, ArrivalJson]:
         .where(identity.c.last_seen.is_not(None))
         .group_by(identity.c.source)
     )
+    return {row.source: silent_since(row.at) for row in connection.execute(wanted)}
+
+
+def silent_since(moment: datetime) -> ArrivalJson:
     return {
-        row.source: {"id": None, "state": None, "at": stamp(row.at), "event": None, "explanation": None}
-        for row in connection.execute(wanted)
-    }
+        "id": None, "state": None, "at": stamp(moment), "event": None, "reason": None, "explanation": None,
+    }  # fmt: skip
