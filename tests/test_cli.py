@@ -917,6 +917,20 @@ def test_a_trace_tells_the_whole_story(home: Home, trakt: Any) -> None:
         assert part in told
 
 
+def test_a_trace_without_deliveries_says_why_there_are_none(home: Home) -> None:
+    number = home.received(watched() | {"event": "media.play"})
+
+    alone = home.run("trace", str(number)).stdout
+    home.received(watched())
+    beside = home.run("trace", str(number)).stdout
+
+    assert (
+        "deliveries none; nothing was sent for this play: no account of me takes this, or it came too"
+        in alone
+    )
+    assert "deliveries none of its own; those of this play come from webhook 2" in beside
+
+
 def test_a_trace_says_what_to_do_about_an_identity_that_nobody_claims(home: Home) -> None:
     home.received(watched("anna"))
 

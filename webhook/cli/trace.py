@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import TYPE_CHECKING, Annotated, Any
 
 import orjson
@@ -16,6 +16,7 @@ from webhook.cli._common import (
     say,
 )
 from webhook.domain.event import REASONS
+from webhook.domain.rules import LIVE_ACTIONS
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -42,9 +43,11 @@ def trace_command(
 
     with open_desk() as at:
         found = at.database.ask(lambda connection: whole_trace(connection, number))
-    if found is None:
-        raise Failed(f"Webhook {number} was not found.")
-    say(as_json, found, *story(found))
+        if found is None:
+            raise Failed(f"Webhook {number} was not found.")
+        plays = [play for event in found["events"] if (play := event["play"])]
+        senders = at.database.ask(lambda connection: webhooks_sent(connection, plays))
+    say(as_json, found, *story(found, senders))
 
 
 def report(number: int, as_json: bool) -> None:
@@ -69,16 +72,30 @@ def whole_trace(connection: Connection, number: int) -> WebhookTraceJson | None:
     return None if found is None else with_origins(connection, found)
 
 
-def story(found: Mapping[str, Any]) -> Iterator[str]:
+def webhooks_sent(connection: Connection, plays: Collection[int]) -> dict[int, set[int | None]]:
+    """The webhooks that deliveries of these plays come from, by play; None for those of no webhook."""
+    with import_lean():
+        from sqlalchemy import select
+
+        from webhook.storage.tables import delivery
+
+    wanted = select(delivery.c.play_id, delivery.c.webhook_id).where(delivery.c.play_id.in_(plays)).distinct()
+    found: dict[int, set[int | None]] = {}
+    for play, webhook in connection.execute(wanted):
+        found.setdefault(play, set()).add(webhook)
+    return found
+
+
+def story(found: Mapping[str, Any], senders: Mapping[int, Collection[int | None]]) -> Iterator[str]:
     yield f"Webhook {found['id']} from {found['source']}: {found['state']}"
     yield f"  received   {found['received_at']}" + (f" as {kind}" if (kind := found["content_type"]) else "")
     if found["explanation"]:
         yield f"  because    {found['explanation']}"
     for event in found["events"]:
-        yield from event_story(event)
+        yield from event_story(event, senders.get(event["play"], ()))
 
 
-def event_story(event: Mapping[str, Any]) -> Iterator[str]:
+def event_story(event: Mapping[str, Any], senders: Collection[int | None]) -> Iterator[str]:
     far = "" if event["progress"] is None else f" at {event['progress']:g} %"
     yield f"  read as    {event['action']}: {item_text(event)}{far}"
     yield f"  happened   {event['at']}" + (f" on {event['player']}" if event["player"] else "")
@@ -90,9 +107,19 @@ def event_story(event: Mapping[str, Any]) -> Iterator[str]:
     for origin in event["item"]:
         yield f"  item       {origin_text(origin)}"
     if event["play"] and not event["deliveries"]:
-        yield "  deliveries none; another webhook of this play was already sent"
+        yield f"  deliveries {without_deliveries(event, senders)}"
     for entry in event["deliveries"]:
         yield from delivery_story(entry)
+
+
+def without_deliveries(event: Mapping[str, Any], senders: Collection[int | None]) -> str:
+    """The webhooks that the deliveries of an event's play come from, or why there are none at all."""
+    if numbers := sorted(one for one in senders if one is not None):
+        return f"none of its own; those of this play come from webhook {', '.join(map(str, numbers))}"
+    if senders:
+        return "none of its own; those of this play come from no webhook"
+    late = ", or it came too late to be shown as playing" if event["action"] in LIVE_ACTIONS else ""
+    return f"none; nothing was sent for this play: no account of {event['person']} takes this{late}"
 
 
 def filter_text(stopped: str | None) -> str:
