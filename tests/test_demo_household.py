@@ -129,6 +129,12 @@ def test_one_tracker_is_down_since_the_afternoon(furnished: Furnished) -> None:
     assert outage_began(furnished.opened) < furnished.opened - timedelta(minutes=89)
 
 
+def test_no_delivery_is_done_before_it_was_put(furnished: Furnished) -> None:
+    wanted = select(delivery.c.id).where(delivery.c.settled_at < delivery.c.created_at)
+
+    assert furnished.service.database.ask(lambda connection: list(connection.execute(wanted))) == []
+
+
 def test_there_is_something_to_watch_next(furnished: Furnished) -> None:
     following = furnished.service.database.ask(
         lambda connection: shows.next_episodes(

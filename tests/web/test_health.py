@@ -173,6 +173,16 @@ def test_queues_outcomes_latencies_and_sign_ins_are_numbers_too(home: Household)
     assert "hush" not in text
 
 
+def test_the_sum_of_latencies_never_goes_down_though_a_clock_was_put_back(home: Household) -> None:
+    home.hear()
+    home.settle("done", settled_at=clock.now() - timedelta(hours=6))
+
+    text = home.api().get("/metrics").text
+
+    assert 'watchmark_delivery_seconds_sum{tracker="tvtime"} 0.0' in text
+    assert 'watchmark_delivery_seconds_bucket{le="1.0",tracker="tvtime"} 1.0' in text
+
+
 def test_a_sign_in_sealed_with_another_key_spoils_no_number(home: Household) -> None:
     home.do(lambda connection: connection.execute(update(tables.account).values(tokens="nonsense")))
 

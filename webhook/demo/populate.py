@@ -65,8 +65,8 @@ def populate(
     reports = recent_reports([one for one in sittings if one.began >= recent], now)
     service.database.do(lambda connection: receive(connection, reports))
     service.database.do(lambda connection: service.interpreter.interpret(connection, [WEBHOOKS_TOGETHER]))
-    service.database.do(backdate)
     service.database.do(lambda connection: add_by_hand(connection, service, ids, now))
+    service.database.do(backdate)
     service.database.do(lambda connection: past_deliveries.settle_all(connection, service.trackers, now))
     return Home(people=ids, viewings=len(sittings))
 

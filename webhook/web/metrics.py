@@ -138,7 +138,8 @@ def count_deliveries() -> dict[str, Select[Any]]:
     attempts = select(tracker, attempt.c.outcome, number).join(
         delivery, attempt.c.delivery_id == delivery.c.id
     )
-    took = type_coerce(delivery.c.settled_at, BigInteger) - type_coerce(delivery.c.created_at, BigInteger)
+    between = type_coerce(delivery.c.settled_at, BigInteger) - type_coerce(delivery.c.created_at, BigInteger)
+    took = case((between > 0, between), else_=0)  # a clock that was put back makes it negative
     within = [func.sum(case((took <= seconds * 1000, 1), else_=0)) for seconds in LATENCIES]
     settled = select(tracker, number, func.sum(took), *within).where(
         state == DeliveryState.DONE, delivery.c.settled_at.is_not(None)
