@@ -54,6 +54,33 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Home:
     return Home(tmp_path, monkeypatch)
 
 
+def test_without_a_kind_an_import_lists_them_all(home: Home) -> None:
+    listed, shown = home.json("import"), home.run("import")
+
+    assert [*listed["files"]] == [*imports.modules()]
+    assert {"plex", "trakt", "mdblist"} <= listed["services"].keys()
+    assert not {"anilist", "mal", "tvtime", "webhook_out"} & listed["services"].keys()
+    assert shown.exit_code == 0
+    assert "watchmark import KIND FILE" in shown.stdout
+    assert all(name in shown.stdout for name in listed["files"] | listed["services"])
+
+
+def test_an_import_that_was_undone_is_listed_as_undone(home: Home, diary: Path) -> None:
+    home.run("import", "letterboxd", str(diary))
+    home.run("jobs", "--undo", "1")
+
+    assert "undone" in home.run("jobs").stdout
+    assert home.json("jobs")["jobs"][0]["state"] == "done"
+
+
+def test_without_a_kind_an_export_lists_them_all(home: Home) -> None:
+    listed, shown = home.json("export"), home.run("export")
+
+    assert [*listed["formats"]] == [*exports.modules()]
+    assert shown.exit_code == 0
+    assert all(one["label"] in shown.stdout for one in listed["formats"].values())
+
+
 @pytest.fixture
 def diary(home: Home) -> Path:
     path = home.folder / "diary.csv"

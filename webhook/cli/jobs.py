@@ -205,7 +205,7 @@ def jobs_command(
         return
     rows = [
         [
-            one["id"], one["kind"], one["what"], one["person"], one["state"], counts_text(one),
+            one["id"], one["kind"], one["what"], one["person"], state_text(one), counts_text(one),
             one["created_at"], one["error"],
         ]
         for one in found
@@ -244,6 +244,10 @@ def undo_import(at: Desk, job_id: int, as_json: bool) -> None:
 def job_story(shown: Mapping[str, Any]) -> str:
     error = f" {shown['error']}" if shown["error"] else ""
     return f"Job {shown['id']} ({shown['kind']} {shown['what']}) is {shown['state']}: {counts_text(shown)}.{error}"
+
+
+def state_text(shown: Mapping[str, Any]) -> str:
+    return "undone" if shown["undone_at"] else str(shown["state"])
 
 
 def counts_text(shown: Mapping[str, Any]) -> str:

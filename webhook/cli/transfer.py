@@ -6,7 +6,8 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import IO, Annotated, Any
+from types import ModuleType
+from typing import IO, Annotated, Any, get_type_hints
 
 import typer
 from sqlalchemy import func, select
@@ -19,6 +20,7 @@ from webhook.cli._common import (
     Whose,
     count_of,
     parse_moment,
+    print_table,
     say,
 )
 from webhook.cli._desk import (
@@ -43,8 +45,11 @@ from webhook.transfer.show_ids import KIND as PLEX_SHOW
 ITEMS_LISTED = 20
 """Maximum numbers of items without ids and of plays listed one by one."""
 
-FormatName = Annotated[
-    str, typer.Argument(metavar="KIND", help="Format or service. Leave it out to list them all.")
+ImportName = Annotated[
+    str | None, typer.Argument(metavar="KIND", help="Format or service. Leave it out to list them all.")
+]
+ExportName = Annotated[
+    str | None, typer.Argument(metavar="KIND", help="Format. Leave it out to list them all.")
 ]
 
 ANY_TABLE = "csv"
@@ -57,7 +62,7 @@ app = typer.Typer()
 
 @app.command("import")
 def import_command(
-    kind: FormatName,
+    kind: ImportName = None,
     file: Annotated[
         Path | None,
         typer.Argument(
@@ -78,6 +83,9 @@ def import_command(
     as_json: Json = False,
 ) -> None:
     """Import history from a file, a media server or a tracker. Nothing is imported twice."""
+    if kind is None:
+        list_import_kinds(as_json)
+        return
     check_kind(kind, file)
     options = parse_answers(answers or [])
     with open_desk() as at:
@@ -94,6 +102,26 @@ def import_command(
     lines = [*report_story(report, kind, owner.name, dry_run)]
     lines += [f"{at.trackers[kind].label} was read one time."] if once else []
     say(as_json, shown | {"to_be_looked_up": looked_up}, *lines, *afterwards(report, looked_up, dry_run))
+
+
+def list_import_kinds(as_json: bool) -> None:
+    files = {name: module.LABEL for name, module in imports.modules().items()}
+    services = {name: module.LABEL for name, module in servers.modules().items()} | {
+        name: module.LABEL for name, module in trackers.modules().items() if lists_history(module)
+    }
+    if as_json:
+        say(True, {"files": files, "services": services})
+        return
+    typer.echo("From a file: watchmark import KIND FILE")
+    print_table(("kind", "file of"), files.items(), "")
+    typer.echo("\nFrom a server or an account that is connected: watchmark import KIND")
+    print_table(("kind", "service"), services.items(), "")
+
+
+def lists_history(tracker: ModuleType) -> bool:
+    """True if an account at trackers of this module has a history that can be read."""
+    built = get_type_hints(tracker.build)["return"]
+    return hasattr(built, "history") and getattr(built, "sign_in", None) != "none"
 
 
 def check_kind(kind: str, file: Path | None) -> None:
@@ -234,7 +262,7 @@ def afterwards(report: Report, looked_up: int, dry_run: bool) -> Iterator[str]:
 
 @app.command("export")
 def export_command(
-    kind: FormatName,
+    kind: ExportName = None,
     out: Annotated[
         Path | None, typer.Option("--out", metavar="FILE", help="File to write. Default: standard output.")
     ] = None,
@@ -244,6 +272,9 @@ def export_command(
     as_json: Json = False,
 ) -> None:
     """Export the history to a file, in Watchmark's format or another one."""
+    if kind is None:
+        list_export_kinds(as_json)
+        return
     if kind not in exports.modules():
         known = ", ".join(exports.modules())
         raise typer.BadParameter(f"{kind} is not a format. Formats: {known}.", param_hint="KIND")
@@ -269,6 +300,19 @@ def export_command(
         shown,
         f"Exported the history of {owner.name} to {out} as {wanted.module.LABEL} ({size:,} bytes).",
     )
+
+
+def list_export_kinds(as_json: bool) -> None:
+    formats = {
+        name: {"label": module.LABEL, "description": module.DESCRIPTION}
+        for name, module in exports.modules().items()
+    }
+    if as_json:
+        say(True, {"formats": formats})
+        return
+    typer.echo("To a file: watchmark export KIND --out FILE")
+    rows = [(name, one["label"], one["description"]) for name, one in formats.items()]
+    print_table(("kind", "format", "what it is for"), rows, "")
 
 
 def write_export(database: Database, wanted: Export, out: Path) -> int:
