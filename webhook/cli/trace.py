@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Annotated, Any
 
 import orjson
@@ -46,7 +47,7 @@ def trace_command(
         if found is None:
             raise Failed(f"Webhook {number} was not found.")
         plays = [play for event in found["events"] if (play := event["play"])]
-        senders = at.database.ask(lambda connection: webhooks_sent(connection, plays))
+        senders = at.database.ask(lambda connection: find_senders(connection, plays))
     say(as_json, found, *story(found, senders))
 
 
@@ -72,7 +73,7 @@ def whole_trace(connection: Connection, number: int) -> WebhookTraceJson | None:
     return None if found is None else with_origins(connection, found)
 
 
-def webhooks_sent(connection: Connection, plays: Collection[int]) -> dict[int, set[int | None]]:
+def find_senders(connection: Connection, plays: Collection[int]) -> dict[int, set[int | None]]:
     """The webhooks that deliveries of these plays come from, by play; None for those of no webhook."""
     with import_lean():
         from sqlalchemy import select
@@ -86,7 +87,10 @@ def webhooks_sent(connection: Connection, plays: Collection[int]) -> dict[int, s
     return found
 
 
-def story(found: Mapping[str, Any], senders: Mapping[int, Collection[int | None]]) -> Iterator[str]:
+def story(
+    found: Mapping[str, Any], senders: Mapping[int, Collection[int | None]] = MappingProxyType({})
+) -> Iterator[str]:
+    """The trace in lines; `senders` has the webhooks that the deliveries of each play come from."""
     yield f"Webhook {found['id']} from {found['source']}: {found['state']}"
     yield f"  received   {found['received_at']}" + (f" as {kind}" if (kind := found["content_type"]) else "")
     if found["explanation"]:
@@ -107,12 +111,12 @@ def event_story(event: Mapping[str, Any], senders: Collection[int | None]) -> It
     for origin in event["item"]:
         yield f"  item       {origin_text(origin)}"
     if event["play"] and not event["deliveries"]:
-        yield f"  deliveries {without_deliveries(event, senders)}"
+        yield f"  deliveries {explain_absence(event, senders)}"
     for entry in event["deliveries"]:
         yield from delivery_story(entry)
 
 
-def without_deliveries(event: Mapping[str, Any], senders: Collection[int | None]) -> str:
+def explain_absence(event: Mapping[str, Any], senders: Collection[int | None]) -> str:
     """The webhooks that the deliveries of an event's play come from, or why there are none at all."""
     if numbers := sorted(one for one in senders if one is not None):
         return f"none of its own; those of this play come from webhook {', '.join(map(str, numbers))}"
