@@ -230,3 +230,14 @@ def test_what_was_heard_past_the_mark_counts_by_then_when_its_end_is_looked_at_e
     at.listened("stop", 78, 45, on="tv")
 
     assert at.watched == [41]
+
+
+def test_what_a_script_dates_ahead_hides_no_viewing_that_follows(at: Stories) -> None:
+    said = {"number": 3, "duration": 2700, "ids": {"tvdb": 8803}}
+    at.generic(0, action="start", at=after(120), position=0, **said)
+    at.generic(45, action="stop", at=after(165), position=2700, **said)
+    at.plex("play", 60)
+    at.plex("scrobble", 100, viewCount=1)
+    at.plex("stop", 105)
+
+    assert at.watched == [45, 100]

@@ -109,6 +109,11 @@ def test_a_start_of_zero_is_one() -> None:
     assert only({**FILM, "action": "start", "position": 0}).position_ms == 0
 
 
+def test_a_time_that_is_yet_to_come_is_that_of_the_receipt() -> None:
+    assert only({**FILM, "at": (NOW + timedelta(hours=2)).isoformat()}).at == NOW
+    assert only({**FILM, "at": (NOW - timedelta(hours=2)).isoformat()}).at == NOW - timedelta(hours=2)
+
+
 def test_what_was_watched_days_ago_is_read_from_a_record() -> None:
     assert only({**FILM, "at": "2023-10-01T10:00:00Z"}).recorded
     assert not only({**FILM, "at": "2023-11-14T10:00:00Z"}).recorded

@@ -31,7 +31,7 @@ from webhook.domain.items import keys
 from webhook.sources import _kodi
 from webhook.sources._generic_fields import ID_FIELDS, PLAIN_FIELDS, PLAYED_KINDS, SUFFICIENT, Field
 from webhook.sources._generic_fields import schema as schema
-from webhook.sources._shared import CLOCK_TOLERANCE
+from webhook.sources._shared import CLOCK_TOLERANCE, not_after_receipt
 
 
 class GivenFields(TypedDict, total=False):
@@ -137,9 +137,10 @@ def is_given(value: Any) -> bool:
 
 
 def _event(given: GivenFields, item: Item, received_at: datetime) -> Event:
-    action, at = given["action"], given.get("at", received_at)
-    if at - received_at > CLOCK_TOLERANCE:
-        raise Unreadable(f"at is {at.isoformat()}. Expected is a time that is not yet to come.")
+    action, said = given["action"], given.get("at", received_at)
+    if said - received_at > CLOCK_TOLERANCE:
+        raise Unreadable(f"at is {said.isoformat()}. Expected is a time that is not yet to come.")
+    at = not_after_receipt(said, received_at)
     # A play reported long afterwards is matched with what is known of that time.
     is_past = action is Action.WATCHED and received_at - at > CLOCK_TOLERANCE
     manual = given.get("manual", False)
