@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from datetime import timedelta
+from dataclasses import replace
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -39,14 +40,14 @@ def home(database: Database) -> Home:
     return Home(database)
 
 
-def bring(home: Home, *entries: Viewing | Kept, over: bool = True) -> int:
+def bring(home: Home, *entries: Viewing | Kept, over: bool = True, now: datetime = NOW) -> int:
     """Import entries by a job of their own; its id."""
 
     def run(connection: Any) -> int:
-        job_id = jobs.begin_job(connection, jobs.JobKind.IMPORT, "trakt", NOW, person_id=home.me)
-        merge.merge_entries(connection, home.me, entries, NOW, job_id)
+        job_id = jobs.begin_job(connection, jobs.JobKind.IMPORT, "trakt", now, person_id=home.me)
+        merge.merge_entries(connection, home.me, entries, now, job_id)
         if over:
-            jobs.finish_job(connection, job_id, NOW)
+            jobs.finish_job(connection, job_id, now)
         return job_id
 
     return home.database.do(run)
@@ -135,6 +136,24 @@ def test_ratings_follows_and_the_watchlist_are_as_before(home: Home) -> None:
 
     assert home.database.ask(lambda connection: library.list_library(connection, home.me)) == before
     assert rows(home, import_change) == 0
+
+
+def test_what_a_second_import_repeats_is_taken_back_with_the_first(home: Home) -> None:
+    entries = [
+        Kept(relation=Relation.LOVE, item=SHOW),
+        Kept(relation=Relation.RATING, item=FILM, at=EVENING, value=9.0),
+        Kept(relation=Relation.WATCHLIST, item=FILM),
+        Kept(relation=Relation.FOLLOW, item=SHOW),
+    ]
+    first = bring(home, *entries)
+    known = home.database.ask(lambda connection: library.list_library(connection, home.me))
+    later = [replace(entry, at=EVENING + HOUR) for entry in entries]
+    bring(home, *later, now=NOW + 9 * HOUR)
+    assert home.database.ask(lambda connection: library.list_library(connection, home.me)) == known
+
+    assert undo(home, first) == UndoCounts(restored=4)
+
+    assert home.database.ask(lambda connection: library.list_library(connection, home.me)) == []
 
 
 def test_what_changed_since_stays(home: Home) -> None:

@@ -165,6 +165,9 @@ def store_relation(connection: Connection, person_id: int, entry: Kept, wanted: 
         return add_record(wanted, entry.item, entry.at)
     if entry.relation is Relation.FOLLOW:
         return library.follow_show(connection, person_id, entry.item, at, entry.state or FOLLOWING)
+    row = library.find_entry(connection, person_id, entry.relation.value, entry.item)
+    if row is not None and row.value == entry.value:
+        return False  # it is known, and keeps the date that it has
     return library.store_entry(connection, person_id, entry.relation.value, entry.item, at, entry.value)
 
 
