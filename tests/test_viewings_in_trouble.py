@@ -1,16 +1,21 @@
-"""Viewings of which a webhook was lost, late or doubled: each sequence was miscounted once by the simulated household."""
+"""Viewings of which a webhook was lost, late, doubled or told of after another one: each sequence was miscounted once."""
 
 from __future__ import annotations
 
 from datetime import timedelta
 from typing import Any
 
+import pytest
+
 from tests.test_interpreter import NOW
-from tests.test_viewings import DAY, Stories, at
+from tests.test_viewings import DAY, MS, Stories, at, jellyfin
+from webhook.history import edits
+from webhook.people import identities
 
 __all__ = ["at"]
 
 TICK = {"SaveReason": "TogglePlayed", "Played": True}
+UNTICK = {"SaveReason": "TogglePlayed", "Played": False}
 NO_LENGTH = {"RunTimeTicks": 0}
 
 
@@ -241,3 +246,129 @@ def test_what_a_script_dates_ahead_hides_no_viewing_that_follows(at: Stories) ->
     at.plex("stop", 105)
 
     assert at.watched == [45, 100]
+
+
+SONG = {
+    "ItemType": "Audio", "Name": "Low Tide", "Artist": "The Moorings", "SeriesName": None, "SeriesId": None,
+    "SeasonNumber": None, "EpisodeNumber": None, "RunTimeTicks": 3 * 600_000_000,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("sender", ["jellyfin", "generic"])
+def test_what_ends_at_its_very_end_each_day_counts_each_day(at: Stories, sender: str) -> None:
+    for day in (0, DAY, 2 * DAY):
+        if sender == "jellyfin":
+            at.jellyfin("PlaybackStop", day + 45, at=45, PlayedToCompletion=True)
+        else:
+            at.generic(day + 45, action="stop", position=2700, duration=2700, completed=True, ids={"tvdb": 5})
+
+    assert at.watched == [45, DAY + 45, 2 * DAY + 45]
+
+
+def test_a_song_of_which_only_stops_are_sent_is_heard_each_time(at: Stories) -> None:
+    for minutes in (3, 63, 123):
+        at.jellyfin("PlaybackStop", minutes, at=3, PlayedToCompletion=True, **SONG)
+
+    assert at.watched == [3, 63, 123]
+
+
+# --- after a play was removed
+
+
+def remove(at: Stories, play_id: int) -> None:
+    at.database.do(lambda connection: edits.remove_play(connection, play_id, {}, "me", NOW))
+
+
+def test_what_was_begun_by_mistake_and_removed_counts_when_it_is_watched(at: Stories) -> None:
+    at.plex("play", 0)
+    at.plex("stop", 1, viewOffset=MS)
+    remove(at, 1)
+    for count, day in enumerate((DAY, 10 * DAY), 1):
+        at.plex("play", day)
+        at.plex("scrobble", day + 40, viewCount=count)
+        at.plex("stop", day + 45)
+
+    assert at.watched == [DAY + 40, 10 * DAY + 40]
+
+
+def test_what_was_begun_and_removed_counts_when_it_is_ticked(at: Stories) -> None:
+    at.jellyfin("PlaybackStart", 0, at=0)
+    at.jellyfin("PlaybackStop", 20, at=20, PlayedToCompletion=False)
+    remove(at, 1)
+    at.jellyfin("UserDataSaved", 3 * DAY, **TICK)
+
+    assert at.watched == [3 * DAY]
+
+
+def test_what_was_removed_while_it_plays_does_not_come_back_with_its_end(at: Stories) -> None:
+    at.plex("play", 0)
+    remove(at, 1)
+    at.plex("scrobble", 40, viewCount=1)
+    at.plex("stop", 45)
+    assert at.watched == []
+
+    at.plex("play", 3 * DAY)
+    at.plex("scrobble", 3 * DAY + 40, viewCount=2)
+
+    assert at.watched == [3 * DAY + 40]
+
+
+# --- told of after a later viewing
+
+
+def claim(at: Stories, wanted: str) -> None:
+    at.database.do(lambda connection: identities.claim_identities(connection, "me", wanted, NOW))
+    at.interpret()
+
+
+@pytest.mark.parametrize("later", [45.2, 10 * DAY])
+def test_what_waited_for_its_claim_counts_beside_what_was_watched_since(at: Stories, later: float) -> None:
+    at.jellyfin("PlaybackStart", 0, at=0, NotificationUsername="tv")
+    at.jellyfin("PlaybackStop", 45, at=45, PlayedToCompletion=True, NotificationUsername="tv")
+    at.plex("play", later)
+    at.plex("scrobble", later + 40, viewCount=1)
+    at.plex("stop", later + 45)
+    claim(at, "jellyfin:tv")
+
+    assert sorted(at.watched) == [45, later + 40]
+
+
+def test_two_viewings_of_a_script_that_come_in_the_wrong_order_are_two(at: Stories) -> None:
+    at.generic(900, action="watched", at=after(600), duration=2700, ids={"tvdb": 5})
+    at.generic(901, action="watched", at=after(100), duration=2700, ids={"tvdb": 5})
+
+    assert sorted(at.watched) == [100, 600]
+
+
+# --- taken back
+
+
+def test_a_mark_taken_back_before_a_viewing_leaves_the_viewing(at: Stories) -> None:
+    at.jellyfin("PlaybackStop", 45, at=45, PlayedToCompletion=True)
+    at.jellyfin("PlaybackStart", 60, at=0)
+    at.jellyfin("PlaybackStop", 105, at=44, PlayedToCompletion=True)
+    at.jellyfin("UserDataSaved", 120, UtcTimestamp=after(50), **UNTICK)
+
+    assert at.watched == [105]
+
+
+def test_an_untick_that_is_read_again_takes_nothing_back_that_was_watched_since(at: Stories) -> None:
+    untick = at.post("jellyfin", jellyfin("UserDataSaved", **UNTICK), 10)["id"]
+    at.jellyfin("PlaybackStart", 60, at=0)
+    at.jellyfin("PlaybackStop", 105, at=45, PlayedToCompletion=True)
+    at.replay(untick)
+
+    assert at.watched == [105]
+
+
+@pytest.mark.parametrize("reason", ["TogglePlayed", "UpdateUserData"])
+def test_a_tick_with_its_old_date_counts_after_the_mark_was_taken_back(at: Stories, reason: str) -> None:
+    at.jellyfin("PlaybackStart", 0, at=0)
+    at.jellyfin("PlaybackStop", 45, at=45, PlayedToCompletion=True)
+    at.jellyfin("UserDataSaved", DAY, **UNTICK)
+    for hours in (1, 2):
+        at.jellyfin(
+            "UserDataSaved", DAY + 60 * hours, SaveReason=reason, Played=True, LastPlayedDate=after(45)
+        )
+
+    assert at.watched == [45]

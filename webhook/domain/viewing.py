@@ -29,6 +29,9 @@ MAX_REST = timedelta(days=14)
 SAME_MOMENT = timedelta(seconds=5)
 """What begins and ends within this may have come in the wrong order."""
 
+VERY_END = timedelta(seconds=1)
+"""What is left at the position of something that was played through."""
+
 DAY_SLACK = timedelta(hours=18)
 """The distance from noon (UTC) of a viewing whose record has only the day."""
 
@@ -70,6 +73,28 @@ def is_another_viewing(play: Play, event: Event, facts: Facts, source: str) -> b
     if event.action is Action.WATCHED or is_watched_to_end(play, event, facts):
         return is_watched_again(play, event, facts, source)
     return event.action is not Action.STOP and is_begun_again(play, event)
+
+
+def is_of_removed(play: Play, event: Event, facts: Facts, source: str) -> bool:
+    """True if the event is of this play, which a person removed: it then says nothing of another viewing.
+
+    One that was never finished takes what is said of it until it must have ended, and no other start and no tick.
+    """
+    if play.watched_at is not None:
+        return not is_another_viewing(play, event, facts, source)
+    if event.at - play.last_at <= twin_window(play, event):
+        return True
+    goes_on = event.action is not Action.START and not event.manual
+    return goes_on and event.at - play.last_at <= remaining_time(play) + REWATCH_WINDOW
+
+
+def is_long_before(event: Event, play: Play) -> bool:
+    """True if the event is of a viewing before this one, told of only now: its user was claimed since, or it waited.
+
+    Any other word than a start may be a late one of this viewing, whose beginning was not heard.
+    """
+    slack = TWIN_WINDOW if event.action is Action.START else REWATCH_WINDOW
+    return event.at < earliest_start(play) - slack
 
 
 def is_carried_on(play: Play, event: Event) -> bool:
@@ -232,9 +257,16 @@ def has_count_grown(play: Play, event: Event) -> bool | None:
 
 
 def is_same_end(play: Play, event: Event) -> bool:
-    """True if a stop only repeats the one before, as Jellyfin's do for a session that rests."""
-    same = event.position_ms is not None and event.position_ms == play.position_ms and not play.estimated
-    return event.action is Action.STOP and same
+    """True if a stop only repeats the one before, as Jellyfin's do for a session that rests.
+
+    That both stand at the very end says nothing: whatever is played through ends there.
+    """
+    if event.action is not Action.STOP or event.position_ms is None or play.estimated:
+        return False
+    length = own_length(play, event)
+    if length is not None and length - timedelta(milliseconds=event.position_ms) < VERY_END:
+        return False
+    return event.position_ms == play.position_ms
 
 
 def is_played_enough(

@@ -115,10 +115,11 @@ def mark_past(
 
 
 def find_record(connection: Connection, person_id: int, event: Event) -> PastPlay | None:
-    """The play that a past record describes; None if there is none."""
-    return min(
-        find_same(connection, person_id, event), key=lambda one: distance(one.play, event.at), default=None
-    )
+    """The play that a past record describes; None if there is none. A tick is not of what was unticked before it."""
+    same = find_same(connection, person_id, event)
+    if event.manual:
+        same = [one for one in same if one.play.unwatched_at is None]
+    return min(same, key=lambda one: distance(one.play, event.at), default=None)
 
 
 def find_same(connection: Connection, person_id: int, event: Event) -> list[PastPlay]:

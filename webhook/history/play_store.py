@@ -13,7 +13,7 @@ from webhook.domain.event import Action, Event, Item, item_from_json, item_to_js
 from webhook.domain.items import agree_beside_title, keys, play_keys, same_item, sure_keys
 from webhook.domain.play import Change, Dated, Facts, Play, State
 from webhook.domain.playback import REWATCH_WINDOW, TWIN_WINDOW, earliest_start, twin_window
-from webhook.domain.viewing import is_another_viewing
+from webhook.domain.viewing import is_long_before, is_of_removed
 from webhook.storage.db import fresh_ids
 from webhook.storage.prepared import Prepared
 from webhook.storage.rows import fetch_all, fetch_first, fetch_with
@@ -107,19 +107,25 @@ def find_play(
             before = next((other for before, other in earlier if is_counted(before)), None)
             left = earlier[0][1] if earlier and earlier[0][1].watched_at is None else None
             return FoundPlay(id=row.id, play=current, before=before, left=left)
-        if not is_another_viewing(current, event, Facts(mark=100.0), current.source):
-            return FoundPlay(id=row.id, play=None)  # a removed play takes the events that follow it
+        if is_of_removed(current, event, Facts(mark=100.0), current.source):
+            return FoundPlay(id=row.id, play=None)
     return None
 
 
 def possible_plays(plays: list[tuple[PlayRow, Play]], event: Event) -> list[tuple[PlayRow, Play]]:
     """Of a person's plays of one item, the newest first, those from the one that the event can be of."""
-    if event.action is Action.UNWATCHED:  # an unfinished viewing has no mark to undo
-        return [entry for entry in plays if entry[1].watched_at is not None]
+    if event.action is Action.UNWATCHED:
+        return [entry for entry in plays if is_marked_by(entry[1], event)]
+    plays = [entry for entry in plays if not is_long_before(event, entry[1])]
     if event.action is Action.START:
         return plays
     begun = [place for place, (_, current) in enumerate(plays) if has_begun(current, event)]
     return plays[begun[0] :] if begun else plays  # a late event belongs to a viewing before the newest
+
+
+def is_marked_by(current: Play, event: Event) -> bool:
+    """True if the play had its mark at the time of the event, which can take it back; an unfinished one has none."""
+    return current.watched_at is not None and current.watched_at - twin_window(current, event) <= event.at
 
 
 def has_begun(current: Play, event: Event) -> bool:
