@@ -16,6 +16,10 @@ from webhook.web.http.language import ENGLISH, LANGUAGES, PLACEHOLDER, path_of_c
 TRANSLATED = [name for name in LANGUAGES if name != ENGLISH]
 TAG = re.compile(r"</?\w+[^>]*>")
 EDGES = re.compile(r"^\s*|\s*$")
+PLURAL_VERBS = {
+    "de": re.compile(r"%\(\w+\)s (?:\w+ ){0,2}(?:warten|haben|sind|konnten|werden|würden|fehlen|stehen)\b")
+}
+"""A number and a verb that fits more than one only."""
 
 
 def pairs(name: str) -> Iterator[tuple[str, str]]:
@@ -50,6 +54,18 @@ def test_a_translation_has_the_values_and_the_tags_of_its_text(name: str) -> Non
             assert sorted(set(part.findall(text))) == sorted(set(part.findall(translation))), text
         assert text.count("<a>") == translation.count("<a>"), text
         assert EDGES.findall(text) == EDGES.findall(translation), text
+
+
+@pytest.mark.parametrize("name", TRANSLATED)
+def test_what_a_page_says_of_a_number_has_a_singular(name: str) -> None:
+    """Also where English says the same of one and of many."""
+    single = [
+        message
+        for message in read_catalogue(name)
+        if isinstance(message.id, str) and any(place.endswith(".html") for place, _ in message.locations)
+    ]
+
+    assert [message.id for message in single if PLURAL_VERBS[name].search(message.string)] == []
 
 
 @pytest.mark.parametrize("name", TRANSLATED)
