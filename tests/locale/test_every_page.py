@@ -139,9 +139,10 @@ def outside(text: str, depth: int = 0) -> tuple[str, int]:
 
 
 def labels() -> Iterator[str]:
+    translated = language.read_catalogue(MARKED)
     for modules in (sources.modules(), trackers.modules(), lookups.modules(), servers.modules()):
         yield from modules
-        yield from (module.LABEL for module in modules.values())
+        yield from (module.LABEL for module in modules.values() if is_name(module.LABEL, translated))
     yield from (
         "Watchmark",
         "VideoScrobbler",
@@ -154,6 +155,12 @@ def labels() -> Iterator[str]:
         "UTC",
         "API",
     )
+
+
+def is_name(label: str, translated: Any) -> bool:
+    """True if a label is the same in every language, as that of a service is."""
+    message = translated.get(label)
+    return message is None or message.string == label
 
 
 def names_in(value: object) -> Iterator[str]:
@@ -213,7 +220,7 @@ def test_no_text_of_a_page_is_outside_the_catalogue(opened: Open, marked: None, 
         client.headers["Accept-Language"] = MARKED
         await client.post("/sign-in", data={"name": name, "password": PASSWORD})
         asked = [address for path in paths for address in addresses(path, home.rows)[:MOST_OF_ONE]]
-        for address in [*asked, *queries(home.rows)]:
+        for address in [*asked, *queries(home.rows), "/nothing"]:
             answer = await client.get(address)
             if answer.headers.get("content-type", "").startswith(("text/html", "image/svg")):
                 reader = Reader(is_data)

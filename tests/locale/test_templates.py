@@ -23,6 +23,9 @@ LITERAL = re.compile(r'"([^"]*)"')
 PROSE = re.compile(r"[A-Za-z]{2,} [a-z]|^[A-Z][a-z]+")
 ENTITY = re.compile(r"&\w+;")
 ADDRESS = re.compile(r"\S*[/=?]\S*")
+LABEL = re.compile(r"(?<!\.letter\()(?<!gettext\(\"section\", )\b(?!user\b)\w+\.label\b(?!\|t\b)")
+"""A label as the code has it, in English; of a user it is a name."""
+
 NAMES = frozenset({
     "Watchmark", "TMDB", "IMDb", "TheTVDB", "Trakt", "UTC", "tt0903747", "plex:Anna", "(nobody named)", "Needs attention",
     "wrong-",
@@ -47,6 +50,11 @@ def test_a_template_says_nothing_by_itself(path: Path) -> None:
     found = [text for text in spoken(path.read_text()) if text not in NAMES]
 
     assert path.name in ENGLISH_ONLY or found == []
+
+
+@pytest.mark.parametrize("path", sorted(TEMPLATES.iterdir()), ids=lambda path: path.name)
+def test_a_template_translates_each_label(path: Path) -> None:
+    assert LABEL.findall(path.read_text()) == []
 
 
 def test_a_text_outside_is_found() -> None:
