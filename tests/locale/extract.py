@@ -18,12 +18,12 @@ Found = tuple[int, str | None, str | tuple[str, ...], list[str]]
 
 MARKS = frozenset({"texts"})
 SPOKEN = frozenset({
-    "AccountError", "Bad", "BackupError", "CheckResult", "Damaged", "Dead", "Done", "Field", "Invalid", "InvalidPassword",
+    "AccountError", "Bad", "BackupError", "CheckResult", "Cut", "Damaged", "Dead", "Done", "Field", "Invalid", "InvalidPassword",
     "Mark", "NoBackfill", "NoDate", "NoEdit", "NoMatch", "NoRoom", "Notice", "OidcError", "Ownership", "Parked", "PasskeyError", "PeopleError", "Problem", "Question", "Refusal",
     "Refused", "Retry", "SettingsError", "SignInFailed", "Skip", "Snooze", "TooLarge", "TooMany", "Unavailable",
-    "Unmatched", "Unreadable", "UnreadableSecret", "UnverifiedSettings", "Unusable", "Wrong", "NotRedacted", "Setting",
+    "RenewedSecret", "Unmatched", "Unreadable", "UnreadableSecret", "UnverifiedSettings", "Unusable", "Wrong", "NotRedacted", "Setting",
     "ask_table",
-    "die_of", "found_or", "park_as", "retry_later", "slow_down", "snooze_for", "TemplateError", "require_worker", "wrong_answer", "wrong",
+    "_require", "die_of", "end", "found_or", "park_as", "retry_later", "slow_down", "snooze_for", "TemplateError", "require_worker", "wrong_answer", "wrong",
 })  # fmt: skip
 """What says its texts to people: outcomes, refusals, errors, and what describes a setting."""
 
@@ -45,7 +45,7 @@ HANDED_ON = (ast.Assign, ast.AnnAssign, ast.Return, ast.Yield)
 
 MACHINES = re.compile(
     r"^(watchmark|curl|tvtime|device|person|connection|import|plex|token) |INSERT|SELECT|text/|charset|multipart/form|-src "
-    r"|no-store|attachment;|inline;|max-age|[Bb]earer|%Y|%-d|^[^a-z]*$|\n|openssl|&"
+    r"|no-store|attachment;|inline;|max-age|[Bb]earer|%Y|%-d|^[^a-z]*$|\n|openssl"
 )
 """Texts with a space in them that are no sentences: headers, statements, commands, keys."""
 
@@ -71,10 +71,14 @@ def extract_python(file: BinaryIO, keywords: Any, comment_tags: Any, options: An
             and NAMES.intersection(targets_of(node))
         ):
             yield from texts_within(node.value)
-        elif isinstance(node, HANDED_ON) and isinstance(
-            node.value, (ast.Constant, ast.JoinedStr, ast.IfExp, ast.BoolOp)
-        ):
+        elif isinstance(node, HANDED_ON) and isinstance(node.value, said_by(node)):
             yield from (one for one in texts_within(node.value) if is_sentence(str(one[2])))
+
+
+def said_by(node: ast.stmt | ast.expr) -> tuple[type[ast.expr], ...]:
+    """The values that may be a sentence; what is given back may be two, what is wrong and what to do."""
+    values = (ast.Constant, ast.JoinedStr, ast.IfExp, ast.BoolOp)
+    return (*values, ast.Tuple) if isinstance(node, ast.Return) else values
 
 
 def labels_of_navigation(call: ast.Call) -> Iterator[Found]:
@@ -176,6 +180,6 @@ def is_sentence(text: str) -> bool:
     rest = re.sub(r"%\(\w+\)s", "", text)
     return (
         " " in rest.strip()
-        and not MACHINES.search(text)
+        and not MACHINES.search(rest)
         and sum(letter.isalpha() for letter in rest) >= MIN_LETTERS
     )

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import ast
 import re
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
+from unittest.mock import ANY
 
 import pytest
 
+import webhook
+from tests.locale import extract
 from tests.locale.update import bring_up_to_date, collect
 from webhook.web.http import language
 from webhook.web.http.language import ENGLISH, LANGUAGES, PLACEHOLDER, path_of_catalogue, read_catalogue
@@ -20,6 +25,15 @@ PLURAL_VERBS = {
     "de": re.compile(r"%\(\w+\)s (?:\w+ ){0,2}(?:warten|haben|sind|konnten|werden|würden|fehlen|stehen)\b")
 }
 """A number and a verb that fits more than one only."""
+
+SENTENCE = re.compile(r"[A-Z%].* .*[.?!]", re.DOTALL)
+LOGGING = frozenset({"debug", "info", "warning", "error", "exception", "critical"})
+COMMANDS_ONLY = "maintenance/move_database.py"
+NOT_ON_PAGES = (
+    "Not found.", "VACUUM INTO ?", "A watchlist was read.", "No webhook from %(server)s since %(last)s UTC.", "%(text)s Answer it: %(value)s.",
+    "The export file itself, of at most IMPORT_MAX_BYTES (%(value)s MiB unless it is set).",
+)  # fmt: skip
+"""Sentences of services, of the API alone, and what is logged."""
 
 
 def pairs(name: str) -> Iterator[tuple[str, str]]:
@@ -37,6 +51,39 @@ def test_it_has_the_texts_that_there_are(name: str) -> None:
     written = bring_up_to_date(name, collect())
 
     assert written == path_of_catalogue(name).read_bytes(), "run: make texts"
+
+
+def test_every_sentence_of_the_code_is_collected() -> None:
+    known = {text for message in collect() for text in (message.id, *message.id)}
+    root = Path(webhook.__file__).parent
+    paths = [path for path in root.rglob("*.py") if not is_apart(path.relative_to(root).as_posix())]
+
+    found = {text: path.name for path in sorted(paths) for text in sentences(ast.parse(path.read_text()))}
+
+    assert {text: name for text, name in found.items() if text not in known} == dict.fromkeys(
+        NOT_ON_PAGES, ANY
+    )
+
+
+def is_apart(path: str) -> bool:
+    return path == COMMANDS_ONLY or any(part in f"webhook/{path}" for part in extract.APART)
+
+
+def sentences(tree: ast.AST) -> Iterator[str]:
+    """The sentences of a module that are neither documentation nor logged."""
+    left: set[ast.AST] = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):
+            left.add(node.value)
+        elif isinstance(node, ast.Call) and extract.name_of(node.func) in LOGGING:
+            left.update(ast.walk(node))
+        elif isinstance(node, ast.JoinedStr):
+            left.update(node.values)
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Constant | ast.JoinedStr) and node not in left:
+            text = extract.text_of(node)
+            if SENTENCE.fullmatch(text):
+                yield text
 
 
 @pytest.mark.parametrize("name", TRANSLATED)

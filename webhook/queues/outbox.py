@@ -25,6 +25,8 @@ from webhook.storage.types import Utc
 LIVE_ACTIONS = [Action.START.value, Action.PAUSE.value, Action.STOP.value]
 """The live actions; a stop that is a watched mark is more than that."""
 
+REPLACED = "replaced by delivery {delivery_id}"
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class NewDelivery:
@@ -166,7 +168,7 @@ def supersede(connection: Connection, new: NewDelivery, delivery_id: int, now: d
             "new": delivery_id,
             "of_play": new.play_id,
             "starts": new.action is Action.START,
-            "why": f"replaced by delivery {delivery_id}",
+            "why": REPLACED.format(delivery_id=delivery_id),
             "now": now,
         },
     )

@@ -17,6 +17,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from webhook.people import people
 from webhook.storage.db import Unavailable
+from webhook.texts import texts
 from webhook.web.http.language import ENGLISH, LANGUAGE, LANGUAGE_COOKIE, choose_language, prepare
 
 log = structlog.get_logger()
@@ -42,6 +43,10 @@ MACHINES = ("/api/", "/metrics", "/healthz", "/readyz")
 PROGRAMS = ("/api/v1/", "/api/1.0", "/metrics", "/healthz", "/readyz")
 """What only programs ask for; what else lies under /api is a page."""
 LATER = {"Retry-After": "30"}
+HTTP_ERRORS = texts(
+    {404: "There is nothing at this address.", 405: "This address is not used with that method."}
+)
+UNKNOWN_PERSON = "There is nobody of that name here any more."
 
 
 def path_of(scope: Scope) -> str:
@@ -132,10 +137,8 @@ class Faults:
         return await self.answer(request, error.status, error.detail, error.headers)
 
     async def http_error(self, request: Request, error: HTTPException) -> Response:
-        known = {404: "There is nothing at this address.", 405: "This address is not used with that method."}
-        return await self.answer(
-            request, error.status_code, known.get(error.status_code, error.detail), dict(error.headers or {})
-        )
+        detail = HTTP_ERRORS.get(error.status_code, error.detail)
+        return await self.answer(request, error.status_code, detail, dict(error.headers or {}))
 
     async def unavailable(self, request: Request, error: Unavailable) -> Response:
         why = f"The database cannot be used now: {error}. Nothing was changed; try again in a moment."
@@ -143,7 +146,7 @@ class Faults:
 
     async def unknown(self, request: Request, error: people.PeopleError) -> Response:
         """Answer when a person was renamed or removed meanwhile; the error lists everybody, so its text is hidden."""
-        return await self.answer(request, 404, "There is nobody of that name here any more.", {})
+        return await self.answer(request, 404, UNKNOWN_PERSON, {})
 
     async def handle_disconnect(self, request: Request, error: Exception) -> Response:
         return Response(status_code=400)  # the client is gone

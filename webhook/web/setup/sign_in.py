@@ -37,6 +37,8 @@ from webhook.web.setup import steps
 from webhook.web.setup.second_step import SecondStep
 from webhook.web.visible import Visitor
 
+WRONG_PASSWORD = "Wrong name or password."
+
 
 class SignInPages(Page):
     def __init__(self, service: Service, sessions: Sessions, passwords: Passwords) -> None:
@@ -72,7 +74,7 @@ class SignInPages(Page):
         except Problem as problem:
             return await self.show_refusal(request, onward, problem)
         if row is None:
-            return await self.render_form(request, onward, "Wrong name or password.", 401)
+            return await self.render_form(request, onward, WRONG_PASSWORD, 401)
         return await self.second_step.begin(request, row, onward)
 
     async def sign_in_by_proxy(self, request: Request, onward: str) -> Response | None:

@@ -332,7 +332,8 @@ class PreviewTimeout(Problem):
 
     def __init__(self, offer: Offer) -> None:
         why = f"{offer.label} did not tell everything it has within {PREVIEW_TIMEOUT:.0f} seconds. Nothing was imported."
-        super().__init__(504, f"{why} It can be brought in without a look: that takes its time by itself.")
+        remedy = "It can be brought in without a look: that takes its time by itself."
+        super().__init__(504, f"{why} {remedy}")
         self.label = offer.label
 
 
