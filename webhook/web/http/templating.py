@@ -15,7 +15,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from jinja2.ext import InternationalizationExtension
 from markupsafe import Markup
 
-from webhook import clock, sources, trackers
+from webhook import clock, lookups, sources, trackers
 from webhook.domain.event import REASONS, Action, Ids, Kind, Movie, item_from_json
 from webhook.domain.outcome import Park, explain_limit, parked_sentence
 from webhook.domain.pictures import cover_hue, cover_letters, picture_key, season_key
@@ -138,6 +138,12 @@ DAYS_COUNTED = 14
 
 DAYS_NEW = 30
 """The days for which an episode counts as new, so that the day on which it aired is of interest."""
+
+ORIGINS = texts({
+    "webhook": "the webhook", "title": "a search by title", "chosen by a person": "a person's choice", "choice": "a person's choice",
+    "history": "the history", "server": "the media server",
+})  # fmt: skip
+"""What gave an id, beside the lookups, in words after “from”."""
 
 NAMED_DAYS = texts({0: "today", 1: "yesterday", -1: "tomorrow"})
 
@@ -320,6 +326,12 @@ def labels() -> dict[str, str]:
     }
 
 
+def origin_text(via: str) -> str:
+    """Where an id came from, in words; `a+b` came from both."""
+    known = {**{name: module.LABEL for name, module in lookups.modules().items()}, **ORIGINS}
+    return ", ".join(translate(known.get(one, one)) for one in via.split("+"))
+
+
 def reason_text(reason: str | None) -> str:
     """The reason why something was ignored, in words."""
     return translate(REASONS.get(reason or "", reason)).removeprefix(gettext("filter: "))
@@ -387,6 +399,7 @@ FILTERS: Mapping[str, Callable[..., object]] = {
     "day_heading": format_day,
     "label": label,
     "dry": lambda delivery: delivery["reason"] == DRY_RUN,
+    "origin": origin_text,
     "why": reason_text,
     "brief": brief_reason,
     "parked": lambda state, why=None: translate(
