@@ -594,6 +594,18 @@ def test_what_cannot_be_added_is_said(home: Home, words: tuple[str, ...], code: 
     assert plays(home) == []
 
 
+def test_a_play_that_is_there_already_is_added_with_rewatch(home: Home) -> None:
+    words = ("history", "add", "Salt Road", "--year", "1999", "--at", "2024-03-01")
+    home.run(*words)
+    home.do(lambda connection: connection.execute(update(tables.play).values(source="plex")))
+
+    refused, counted = home.run(*words), home.run(*words, "--rewatch")
+
+    assert "watched on 1 March 2024. If this was another viewing, add --rewatch." in refused.stderr
+    assert counted.exit_code == 0
+    assert len(plays(home)) == 2
+
+
 def test_a_removed_play_is_taken_back_and_stays_away(home: Home) -> None:
     number = told(home)
 
@@ -726,11 +738,13 @@ def nameless(home: Home, diary: Path) -> None:
 def test_what_an_import_brought_without_ids_is_listed_and_matched_by_its_key(home: Home, diary: Path) -> None:
     nameless(home, diary)
     waits = {one["key"]: one for one in home.json("unmatched")["imported"]}
+    listed = home.run("unmatched").stdout
 
     chosen = home.json("match", "movie:title:saltroad:1995", "--candidate", "1")
     other = home.json("match", "movie:title:paperboats:2016", "--imdb", "tt0000042")
 
     assert waits["movie:title:saltroad:1995"]["plays"] == 2
+    assert "Salt Road (1995), 2 plays" in listed
     assert (chosen["plays"], other["plays"]) == (2, 1)
     ids = {row.item["title"]: row.item["ids"] for row in plays(home)}
     assert ids == {"Salt Road": {"tmdb": 77}, "Paper Boats": {"imdb": "tt0000042"}}

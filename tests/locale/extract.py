@@ -18,7 +18,7 @@ Found = tuple[int, str | None, str | tuple[str, ...], list[str]]
 
 MARKS = frozenset({"texts"})
 SPOKEN = frozenset({
-    "AccountError", "Bad", "BackupError", "CheckResult", "Cut", "Damaged", "Dead", "Done", "Field", "Invalid", "InvalidPassword",
+    "AccountError", "AlreadyWatched", "Bad", "BackupError", "CheckResult", "Cut", "Damaged", "Dead", "Done", "Field", "Invalid", "InvalidPassword",
     "Mark", "NoBackfill", "NoDate", "NoEdit", "NoMatch", "NoRoom", "Notice", "OidcError", "Ownership", "Parked", "PasskeyError", "PeopleError", "Problem", "Question", "Refusal",
     "Refused", "Retry", "SettingsError", "SignInFailed", "Skip", "Snooze", "TooLarge", "TooMany", "Unavailable",
     "RenewedSecret", "Unmatched", "Unreadable", "UnreadableSecret", "UnverifiedSettings", "Unusable", "Wrong", "NotRedacted", "Setting",

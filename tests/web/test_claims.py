@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -20,9 +21,16 @@ def home(tmp_path: Path) -> Iterator[Household]:
         yield opened
 
 
-def post(home: Household, token: str, user: str = "Nora", number: int = 1) -> None:
+def post(
+    home: Household,
+    token: str,
+    user: str = "Nora",
+    number: int = 1,
+    event: str = "media.scrobble",
+    **more: Any,
+) -> None:
     """A webhook, sent as Plex does, and interpreted."""
-    said = plex(user, f"Part {number}", "media.scrobble", index=number, Guid=[{"id": f"tvdb://900{number}"}])
+    said = plex(user, f"Part {number}", event, index=number, Guid=[{"id": f"tvdb://900{number}"}], **more)
     files = {"payload": (None, orjson.dumps(said), "application/json")}
     assert home.client().post(f"/webhooks/plex/{token}", files=files).status_code == 200
     home.interpret()
@@ -52,6 +60,23 @@ def test_whoever_plays_first_is_asked_about_and_one_click_makes_all_since_count(
 
     assert answer.status_code == 303
     assert plays(home, "me") == 2
+
+
+@pytest.mark.parametrize(
+    ("event", "more", "says"),
+    [
+        ("library.new", {}, "Nora added Harbour Street S1 E1 – Part 1 to the library."),
+        ("media.rate", {"userRating": 8.0}, "Nora rated Harbour Street S1 E1 – Part 1."),
+        ("media.play", {}, "Nora played Harbour Street S1 E1 – Part 1 on"),
+    ],
+)
+def test_whoever_is_asked_about_did_what_is_said(
+    home: Household, event: str, more: dict[str, Any], says: str
+) -> None:
+    post(home, home.token("webhook"), event=event, **more)
+
+    page = re.sub("<[^>]*>", "", home.browser().get("/needs-you").text)
+    assert says in page
 
 
 def test_the_first_start_asks_whose_the_first_webhook_is_and_goes_on_from_there(home: Household) -> None:

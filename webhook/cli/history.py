@@ -167,6 +167,8 @@ def history_add(
     with open_desk() as desk:
         try:
             name, done = desk.database.do(lambda connection: add(connection, desk.trackers))
+        except manual_plays.AlreadyWatched as error:
+            raise Failed(f"{error.known} If this was another viewing, add --rewatch.") from error
         except manual_plays.Invalid as error:
             raise Failed(str(error)) from error
     shown = {"play": done.play_id, "person": name, "added": done.is_new, "told": done.told}

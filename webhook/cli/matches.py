@@ -45,12 +45,12 @@ def unmatched_command(whose: Whose = None, as_json: Json = False) -> None:
         say(
             False,
             None,
-            *unmatched_lines(entry, entry["key"], f", {count_of(entry['plays'], 'imported play')}"),
+            *unmatched_lines(entry, entry["key"], f", {count_of(entry['plays'], 'play')}"),
         )
 
 
 def list_questions(connection: Connection, whose: str | None) -> tuple[list[Any], list[Any]]:
-    """The deliveries, and the items of imported plays, that wait for a choice."""
+    """The deliveries, and the items of plays without ids, that wait for a choice."""
     person_id = None if whose is None else people.find_person(connection, whose).id
     told = matches.list_unmatched_deliveries(connection, person_name=whose, limit=MAX_PAGE_SIZE)
     imported = lookup_queue.list_open_choices(connection, person_id, limit=MAX_PAGE_SIZE)
@@ -113,7 +113,7 @@ def match_command(
     with open_desk() as at:
         chosen = at.database.do(choose)
     if chosen["plays"] is not None:
-        says = f"Match saved. {count_of(chosen['plays'], 'imported play')} updated."
+        says = f"Match saved. {count_of(chosen['plays'], 'play')} updated."
     else:
         says = f"Match saved. {count_of(len(chosen['deliveries']), 'delivery')} will be sent."
     say(as_json, chosen, says)

@@ -54,6 +54,14 @@ class Invalid(Exception):
         self.field = field
 
 
+class AlreadyWatched(Invalid):
+    """A play in the history is this viewing, unless it is said to be another one; `known` says which."""
+
+    def __init__(self, field: str, sentence: str, known: str) -> None:
+        super().__init__(field, sentence)
+        self.known = known
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class NewPlay:
     """A play to add. `watched_at` is as exact as `dated` says; for an unknown date it is now.
@@ -251,7 +259,8 @@ def same_entry(
         if is_same_entry(one, new):
             return int(play_id)
     if same and not new.rewatch:
-        raise Invalid("rewatch", f"{known_already(same[0][1])} If this was another viewing, say so here.")
+        known = known_already(same[0][1])
+        raise AlreadyWatched("rewatch", f"{known} If this was another viewing, say so here.", known)
     return None
 
 
