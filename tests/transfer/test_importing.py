@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator, Callable, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +25,7 @@ from webhook.storage.db import Database
 from webhook.storage.tables import library
 from webhook.trackers import WatchedItem
 from webhook.transfer import import_feeds, import_job
-from webhook.transfer.import_counts import Counts
+from webhook.transfer.import_counts import Counts, describe_counts
 from webhook.transfer.import_feeds import AccountFeed, FileFeed, ServerFeed
 from webhook.transfer.import_job import Report
 from webhook.transfer.records import Bad, Entry, Kept, LeftOut, Relation, Unusable, Viewing
@@ -356,3 +356,15 @@ def test_texts_without_end_are_cut_before_anybody_compares_them(home: Home, tmp_
     (row,) = home.plays()
     assert len(row.item["title"]) == 500
     assert row.item["ids"] == {"imdb": "tt0111111"}
+
+
+@pytest.mark.parametrize(
+    ("counts", "says"),
+    [
+        (Counts(added=1, bad=1, left_out=1), "1 play added, 1 row that cannot be read, 1 entry left out"),
+        (Counts(added=1200, bad=2), "1,200 plays added, 2 rows that cannot be read"),
+        (Counts(), "nothing"),
+    ],
+)
+def test_the_counts_are_said_in_the_number_that_they_have(counts: Counts, says: str) -> None:
+    assert describe_counts(asdict(counts)) == says

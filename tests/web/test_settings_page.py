@@ -384,6 +384,9 @@ def test_days_and_numbers_are_those_of_the_language() -> None:
         assert language.translate("filter: only the library Music, and this is Films") == (
             "Filter: nur Mediathek Music, und das hier ist Films"
         )
+        assert language.translate("filter: only movies, and this is an episode") == (
+            "Filter: nur Filme, und das hier ist eine Folge"
+        )
     finally:
         language.LANGUAGE.reset(before)
     assert language.format_date(at, "%A %-d %B") == "Thursday 26 November"

@@ -42,6 +42,31 @@ class Kind(StrEnum):
     SEASON = "season"
 
 
+ONE_OF_KIND: Mapping[str, str] = texts(
+    {
+        Kind.MOVIE: "a movie",
+        Kind.EPISODE: "an episode",
+        Kind.TRACK: "a track",
+        Kind.SHOW: "a show",
+        Kind.SEASON: "a season",
+    }
+)
+MANY_OF_KIND: Mapping[str, str] = texts(
+    {
+        Kind.MOVIE: "movies",
+        Kind.EPISODE: "episodes",
+        Kind.TRACK: "tracks",
+        Kind.SHOW: "shows",
+        Kind.SEASON: "seasons",
+    }
+)
+
+
+def describe_kind(kind: str) -> str:
+    """A kind within a sentence, with its article."""
+    return ONE_OF_KIND.get(kind, kind)
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Ids:
     """The ids that one item is known by, one per namespace.

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from webhook.domain.advance import VIEWING_ACTIONS
-from webhook.domain.event import STREAMS, Action, Event, Kind
+from webhook.domain.event import MANY_OF_KIND, STREAMS, Action, Event, Kind, describe_kind
 from webhook.domain.play import Change
 from webhook.domain.playback import is_reached
 
@@ -67,7 +67,7 @@ def stopping_filter(filters: Filters, event: Event) -> str | None:
     if event.home_video and not filters.home_videos:
         return "home_video"
     if filters.kinds and event.item.kind not in filters.kinds:
-        return f"filter: only {join_names(filters.kinds)}, and this is a {event.item.kind}"
+        return f"filter: only {join_kinds(filters.kinds)}, and this is {describe_kind(event.item.kind)}"
     checks = (
         ("library", event.library, filters.libraries, filters.not_libraries),
         ("player", event.player, filters.players, filters.not_players),
@@ -82,6 +82,10 @@ def stopping_filter(filters: Filters, event: Event) -> str | None:
 
 def among(value: str | None, names: Iterable[str]) -> bool:
     return value is not None and value.casefold() in {name.casefold() for name in names}
+
+
+def join_kinds(kinds: Iterable[str]) -> str:
+    return join_names(MANY_OF_KIND.get(kind, kind) for kind in kinds)
 
 
 def join_names(names: Iterable[str]) -> str:

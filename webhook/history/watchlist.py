@@ -16,7 +16,7 @@ from sqlalchemy import Connection, delete, insert, select, update
 
 from webhook.domain.event import Action, Item, Kind, Movie, Show, item_from_json, item_to_json
 from webhook.domain.items import keys
-from webhook.domain.rules import AccountRules
+from webhook.domain.rules import AccountRules, join_kinds
 from webhook.domain.states import OPEN_STATES, DeliveryState
 from webhook.domain.watchlist import ItemIndex
 from webhook.history.edits import Recipients
@@ -244,7 +244,7 @@ def account_filter(to: AccountRow, item: Item) -> str | None:
     """The account's own rule that keeps this kind of item from it."""
     kinds = AccountRules.from_json(to.rules).filters.kinds
     kind = Kind.MOVIE if item.kind is Kind.MOVIE else Kind.EPISODE
-    return f"this account's filter: only {' or '.join(kinds)}" if kinds and kind not in kinds else None
+    return f"this account's filter: only {join_kinds(kinds)}" if kinds and kind not in kinds else None
 
 
 def is_told(row: AccountRow, can: Recipients) -> bool:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from webhook.domain.event import Episode, Ids, Item, Movie
+from webhook.domain.event import Episode, Ids, Item, Movie, describe_kind
 from webhook.domain.items import is_one
 from webhook.domain.outcome import Dead, Done, Unmatched
 from webhook.domain.play import Dated
@@ -118,7 +118,9 @@ class ListedHistory(BaseTracker):
     def require_film(self, delivery: Delivery) -> int:
         """TMDB's id of a film; raises Dead for what is no film and no episode."""
         if not isinstance(delivery.item, Movie):
-            raise Dead(f"{self.label} takes films and episodes that are watched, not a {delivery.item.kind}")
+            raise Dead(
+                f"{self.label} takes films and episodes that are watched, not {describe_kind(delivery.item.kind)}"
+            )
         if delivery.item.ids.tmdb is None:
             raise Unmatched(f"{self.label} finds a film by its TMDB id")
         return delivery.item.ids.tmdb

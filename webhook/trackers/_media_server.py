@@ -13,7 +13,7 @@ from typing import ClassVar
 
 from webhook import clock
 from webhook.domain.copies import Copy
-from webhook.domain.event import Action, Kind
+from webhook.domain.event import Action, Kind, describe_kind
 from webhook.domain.items import same_item
 from webhook.domain.outcome import SLOWED, Dead, Done, Park, Retry, Skip, Snooze, Undelivered, Unmatched
 from webhook.domain.retry import UNSURE_PAUSE
@@ -90,7 +90,9 @@ class MediaServer(BatchTracker):
 
     async def locate(self, delivery: Delivery, access: Access) -> list[Copy] | Undelivered:
         if delivery.item.kind not in self.kinds:
-            return Dead(f"{self.label} is told of films and episodes, and this is a {delivery.item.kind}")
+            return Dead(
+                f"{self.label} is told of films and episodes, and this is {describe_kind(delivery.item.kind)}"
+            )
         try:
             copies = list(await access.find_copies(delivery.item))
         except Unmatched as decision:

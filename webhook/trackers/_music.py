@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Mapping
 from datetime import UTC, datetime
 from typing import ClassVar
 
-from webhook.domain.event import Action, Ids, Kind, Track
+from webhook.domain.event import Action, Ids, Kind, Track, describe_kind
 from webhook.domain.outcome import Dead, Done, Undelivered, Unmatched
 from webhook.trackers import Access, Delivery, WatchedItem
 from webhook.trackers._base import BatchTracker
@@ -78,7 +78,7 @@ class MusicTracker(BatchTracker):
 
     def track(self, delivery: Delivery) -> Track:
         if not isinstance(delivery.item, Track):
-            raise Dead(f"{self.label} takes music, not a {delivery.item.kind}")
+            raise Dead(f"{self.label} takes music, not {describe_kind(delivery.item.kind)}")
         return delivery.item
 
     def artist_and_title(self, delivery: Delivery) -> tuple[str, str]:

@@ -16,7 +16,7 @@ import httpx
 
 from webhook.client import send_in_dry_run
 from webhook.domain.anime_index import AnimeNamespace
-from webhook.domain.event import Action, Kind
+from webhook.domain.event import Action, Kind, describe_kind
 from webhook.domain.outcome import Dead, Done, Retry, Skip, Snooze, Undelivered
 from webhook.domain.play import Dated
 from webhook.trackers import Access, Delivery
@@ -93,7 +93,9 @@ class ProgressTracker(BatchTracker):
         marks: dict[int, list[Delivery]] = {}
         for delivery in deliveries:
             if delivery.anime is None or delivery.item.kind not in self.kinds:
-                outcomes[delivery.id] = Dead(f"{self.label} keeps anime, and this is a {delivery.item.kind}")
+                outcomes[delivery.id] = Dead(
+                    f"{self.label} keeps anime, and this is {describe_kind(delivery.item.kind)}"
+                )
             else:
                 marks.setdefault(delivery.anime.id, []).append(delivery)
         zone = await access.find_zone() if marks else UTC

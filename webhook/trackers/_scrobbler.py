@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, ClassVar, Generic, Literal, TypeVar, cast
 
-from webhook.domain.event import Action, Episode, Item, Movie
+from webhook.domain.event import Action, Episode, Item, Movie, describe_kind
 from webhook.domain.outcome import Dead, Done, Retry, Skip, Undelivered, Unmatched
 from webhook.domain.retry import LIVE, UNSURE_PAUSE
 from webhook.trackers import Access, Delivery
@@ -111,7 +111,9 @@ class Scrobbler(BatchTracker):
     def require_single(self, item: Item) -> None:
         """Raises Dead unless it is one thing to watch: a show would mark every episode it has."""
         if not isinstance(item, Movie | Episode):
-            raise Dead(f"{self.label} takes films and episodes that are watched, not a {item.kind}")
+            raise Dead(
+                f"{self.label} takes films and episodes that are watched, not {describe_kind(item.kind)}"
+            )
 
     def require_rating(self, rating: int | None) -> int:
         if rating is None or not 1 <= rating <= 10:

@@ -47,17 +47,23 @@ class Counts:
         }
 
 
+COUNT_WORDS = {
+    "added": ("play added", "plays added"),
+    "known": ("known already", "known already"),
+    "completed": ("unfinished one now watched", "unfinished ones now watched"),
+    "library": ("library entry", "library entries"),
+    "without_ids": ("without an id", "without an id"),
+    "bad": ("row that cannot be read", "rows that cannot be read"),
+    "left_out": ("entry left out", "entries left out"),
+}
+"""The words for each count: of one, and of any other number."""
+
+
 def describe_counts(counts: Mapping[str, int]) -> str:
     """The counts as a sentence."""
-    words = {
-        "added": "plays added",
-        "known": "known already",
-        "completed": "unfinished ones now watched",
-        "library": "library entries",
-        "without_ids": "without an id",
-        "bad": "rows that cannot be read",
-        "left_out": "entries left out",
-    }
-    return (
-        ", ".join(f"{counts[name]:,} {said}" for name, said in words.items() if counts.get(name)) or "nothing"
+    said = (
+        f"{count:,} {one if count == 1 else many}"
+        for name, (one, many) in COUNT_WORDS.items()
+        if (count := counts.get(name, 0))
     )
+    return ", ".join(said) or "nothing"

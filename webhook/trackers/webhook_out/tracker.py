@@ -23,7 +23,7 @@ import orjson
 
 from webhook import clock
 from webhook.client import call, excerpt
-from webhook.domain.event import Action, Kind
+from webhook.domain.event import Action, Kind, describe_kind
 from webhook.domain.outcome import Dead, Done, Park, Retry, Skip, Undelivered, Unmatched
 from webhook.domain.retry import UNSURE_PAUSE, retry_after
 from webhook.trackers import Access, Delivery, SignIn, Tokens
@@ -89,7 +89,9 @@ class WebhookOut(BaseTracker):
 
     async def tell(self, delivery: Delivery, access: Access) -> Done:
         if delivery.item.kind not in self.kinds:
-            raise Dead(f"{LABEL} is told of films and episodes, and this is a {delivery.item.kind}")
+            raise Dead(
+                f"{LABEL} is told of films and episodes, and this is {describe_kind(delivery.item.kind)}"
+            )
         if delivery.unsure:
             raise hold(delivery)
         receiver = read_receiver(access.tokens)

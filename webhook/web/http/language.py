@@ -18,7 +18,7 @@ from io import BytesIO
 from pathlib import Path
 from typing import Any
 
-from webhook.domain.event import Kind
+from webhook.domain.event import MANY_OF_KIND, ONE_OF_KIND, Kind
 from webhook.domain.outcome import KEPT_IN
 from webhook.system import resources
 
@@ -31,7 +31,9 @@ LANGUAGES: Mapping[str, str] = {ENGLISH: "English", "de": "Deutsch"}
 LANGUAGE: ContextVar[str] = ContextVar("language", default=ENGLISH)
 """The language of the page that is being answered."""
 
-CODES = frozenset((*Kind, *KEPT_IN.values(), "library", "player"))
+CODES = frozenset(
+    (*Kind, *ONE_OF_KIND.values(), *MANY_OF_KIND.values(), *KEPT_IN.values(), "library", "player")
+)
 """The words of one or two that a sentence of the code may hold and that name nobody and nothing of anybody."""
 
 MIN_SPACES = 2
