@@ -16,7 +16,7 @@ from importlib.metadata import PackageNotFoundError
 from importlib.metadata import version as installed
 from ssl import SSLContext
 from typing import Any
-from urllib.parse import parse_qsl, urlencode
+from urllib.parse import parse_qsl, quote, urlencode
 
 import httpx
 import orjson
@@ -298,7 +298,7 @@ def address(url: httpx.URL) -> str:
     if not url.query or not any(name in SECRETS for name in url.params):
         return str(url)
     shown = {name: HIDDEN if name in SECRETS else value for name, value in url.params.items()}
-    return str(url.copy_with(params=shown))
+    return str(url.copy_with(params=shown)).replace(quote(HIDDEN), HIDDEN)
 
 
 def request_body(request: httpx.Request) -> Any:
