@@ -852,6 +852,14 @@ def test_a_trace_says_for_whom_a_household_rule_counts_and_whose_filter_stopped_
     assert "watched to tvtime of eve" not in told
 
 
+@pytest.mark.parametrize("server", ["plex", "jellyfin"])
+def test_a_server_that_cannot_be_reached_is_asked_about_with_one_mark(home: Home, server: str) -> None:
+    ended = home.run("connect", server, "--address", "http://127.0.0.1:9", "--key", stdin="a key\n")
+
+    assert ended.exit_code == 1
+    assert "(http://127.0.0.1:9) its address? Nothing was saved; --anyway saves it" in ended.stderr
+
+
 # --- disconnect
 
 

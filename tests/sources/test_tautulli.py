@@ -147,7 +147,7 @@ def test_an_action_that_is_none_of_ours_is_ignored(load: Any, received_at: datet
 
 
 def test_a_template_without_an_action_is_unreadable(load: Any, received_at: datetime) -> None:
-    with pytest.raises(Unreadable, match="template shown here"):
+    with pytest.raises(Unreadable, match="watchmark urls --template tautulli"):
         parse(load("tautulli/foreign-template-without-an-action"), received_at)
 
 

@@ -17,6 +17,7 @@ from webhook.cli._desk import Desk
 from webhook.domain.outcome import Undelivered
 from webhook.servers._finding import find_servers
 from webhook.settings import SettingsError
+from webhook.texts import end_sentence
 from webhook.trackers import DeviceCode, SignInFailed
 
 
@@ -64,7 +65,7 @@ def connect_server(at: Desk, name: str, wanted: ServerRequest, as_json: bool) ->
     try:
         found = at.run(find_settings(at, name, wanted, as_json))
     except (SignInFailed, Undelivered, SettingsError) as error:
-        raise Failed(f"{str(error).rstrip('.')}. Nothing was saved.") from error
+        raise Failed(f"{end_sentence(str(error))} Nothing was saved.") from error
     if not found.works and not wanted.anyway:
         raise Failed(f"{found.says} Nothing was saved; --anyway saves it all the same.")
     changes = server_sign_in.changes_to_store(given, found.changes)
@@ -93,7 +94,7 @@ async def find_settings(at: Desk, name: str, wanted: ServerRequest, as_json: boo
     try:
         return Checked(changes=changes, works=True, says=await server_sign_in.check(name, environ, at.http))
     except Undelivered as error:
-        return Checked(changes=changes, works=False, says=f"{error.reason.rstrip('.')}.")
+        return Checked(changes=changes, works=False, says=end_sentence(error.reason))
 
 
 async def find_address(at: Desk, name: str, wanted: ServerRequest, as_json: bool) -> str | None:

@@ -33,6 +33,7 @@ from webhook.history.stats_span import zone_for
 from webhook.servers import Server
 from webhook.storage.db import Database
 from webhook.storage.tables import PersonRow, unresolved
+from webhook.texts import end_sentence
 from webhook.transfer import catch_up as catching_up
 from webhook.transfer import export, exports, import_counts, import_feeds, import_job, imports, sources
 from webhook.transfer.export import Export
@@ -380,7 +381,7 @@ async def run_catch_up(database: Database, chosen: Mapping[str, Server]) -> list
 
 def report_line(report: catching_up.Report) -> str:
     if report.error is not None:
-        return f"{report.server}: could not be reached: {report.error}. It is retried automatically."
+        return f"{report.server}: could not be reached: {end_sentence(report.error)} It is retried automatically."
     if not report.missed:
         return f"{report.server}: nothing was missed; {report.known:,} plays already known."
     repaired = f"{count_of(report.missed, 'missed play')} {'is' if report.missed == 1 else 'are'}"

@@ -22,6 +22,7 @@ from webhook.history.watchlist import HAND, Watchlist
 from webhook.history.watchlist_reads import ReadResult
 from webhook.queries.watchlist import list_accounts, read_watchlist
 from webhook.storage.tables import AccountRow, person
+from webhook.texts import end_sentence
 from webhook.trackers import label
 from webhook.transfer.watchlists import ReadReport, Watchlists
 
@@ -154,7 +155,7 @@ def watchlist_read(whose: Whose = None, as_json: Json = False) -> None:
 def report_line(report: ReadReport) -> str:
     name = label(report.tracker)
     if report.result is None:
-        return f"{name}: not read. {report.error}."
+        return f"{name}: not read. {end_sentence(report.error or '')}"
     done = report.result
     held = f" {count_of(done.held, 'title')} gone there and held." if done.held else ""
     return f"{name}: {done.added} added, {done.removed} removed.{held}"

@@ -235,7 +235,7 @@ SETUP = (
     "Let your script, add-on or automation send a JSON object with POST to {url}",
     "It needs at least an action, a kind, and a title or an id; the one shown here is an example.",
     "docs/generic.md has lines to copy for curl, Python, mpv, Kodi and Home Assistant.",
-    "Look at the first page whether it was read: what is wrong with a field is said there in a sentence.",
+    "Look under Activity whether it was read: its trace says in a sentence what is wrong with a field.",
 )
 SCHEMA_PATH = "/api/v1/schemas/generic.json"
 

@@ -100,7 +100,8 @@ def parse(payload: Mapping[str, Any], received_at: datetime) -> list[Event] | Ig
     if "event" not in payload and "action" not in payload:
         raise Unreadable(
             'This Tautulli webhook does not say what happened: it has no "action". '
-            "Paste the template shown here into each trigger of the agent."
+            "Paste its template into each trigger of the agent; it is shown under Webhook addresses and by "
+            "watchmark urls --template tautulli."
         )
     name = EVENT_PREFIX.sub("", values.text(values.first(filled, "event", "action")) or "")
     if name == "test":

@@ -15,6 +15,7 @@ from webhook.domain.anime import Unusable
 from webhook.domain.anime_index import load_anime
 from webhook.service import Service
 from webhook.settings import Environ, SettingsError
+from webhook.texts import end_sentence
 from webhook.web.http.errors import Problem
 
 
@@ -56,7 +57,7 @@ async def save_settings(service: Service, changes: Mapping[str, str | None]) -> 
         # Applies to this service too, until the reload.
         service.environ = await service.database.run(store)
     except SettingsError as error:
-        raise Problem(422, f"{str(error).rstrip('.')}. Nothing was changed.") from error
+        raise Problem(422, f"{end_sentence(str(error))} Nothing was changed.") from error
     if service.reopen is not None:
         service.reopen()
 

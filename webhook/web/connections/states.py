@@ -19,7 +19,7 @@ from webhook.servers import is_listenable
 from webhook.service import Service
 from webhook.settings import plain
 from webhook.storage.tables import note
-from webhook.texts import texts
+from webhook.texts import end_sentence, texts
 from webhook.transfer import catch_up
 from webhook.web import visible
 from webhook.web.connections import settings_actions
@@ -224,5 +224,5 @@ def verdict_sentence(verdict: AccountCheck) -> str:
 
 
 def sentence(text: str) -> str:
-    """The text as a sentence: capitalised, with a full stop."""
-    return f"{text[:1].upper()}{text[1:].rstrip('.')}."
+    """The text as a sentence: capitalised, and ended."""
+    return f"{text[:1].upper()}{end_sentence(text[1:])}"
