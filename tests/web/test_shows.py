@@ -23,9 +23,11 @@ def watched(home: Household) -> Household:
     return home
 
 
-def listed(home: Household, key: str) -> None:
+def listed(home: Household, key: str, *later: str) -> None:
+    """The list of a show with two episodes that have aired, and one on each of these days."""
     episodes = [
-        {"season": 1, "number": number, "title": f"Part {number}", "aired": "2026-01-01"} for number in (1, 2)
+        {"season": 1, "number": number, "title": f"Part {number}", "aired": day}
+        for number, day in enumerate(("2026-01-01", "2026-01-01", *later), 1)
     ]
     values = {"show_key": key, "via": "tvdb", "episodes": episodes, "asked_at": clock.now()}
     home.do(lambda connection: connection.execute(insert(tables.episode_list), values))
@@ -63,6 +65,16 @@ def test_a_season_says_how_many_it_has_only_where_its_list_is_known(watched: Hou
     assert "1 of 2 watched" in page
     assert page.count("1 watched") == 1  # the second season is not in the list
     assert [one["listed"] for one in show["episodes"]] == [True, True, False]
+
+
+def test_a_show_with_episodes_to_come_says_how_many_have_aired(watched: Household) -> None:
+    key = "title:harbourstreet"
+    listed(watched, key, "2999-01-01")
+
+    page = watched.browser().get(f"/library/shows/{key}").text
+
+    assert "1 of 2 aired episodes watched" in page
+    assert "1 of 3 watched" in page  # of the season
 
 
 def test_a_show_is_followed_and_no_longer(watched: Household) -> None:

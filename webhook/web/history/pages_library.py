@@ -222,6 +222,7 @@ class ShowDetails(TypedDict):
     show: ShowJson
     entry: PicturedShow
     aired: int
+    is_coming: bool
     watched: int
     last: str | None
     following: EpisodeJson | None
@@ -243,6 +244,7 @@ def show_details(connection: Connection, owner: PersonRow, key: str) -> ShowDeta
         "show": show,
         "entry": {"kind": "show", "title": show["title"], "picture": show["picture"]},
         "aired": len(aired),
+        "is_coming": len(regular) > len(aired),
         "watched": sum(bool(one["plays"]) for one in (aired if show["via"] else regular)),
         "last": max((one["watched_at"] or "" for one in plays), default=None),
         "following": ticks.next_episode(aired),
