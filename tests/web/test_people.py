@@ -124,6 +124,15 @@ def test_identities_are_claimed_and_given_up(home: Household) -> None:
     assert post(browser, "/people/bob/claim", identity="nonsense").status_code == 422
 
 
+def test_a_user_that_is_claimed_before_anything_came_was_never_seen(home: Household) -> None:
+    browser = home.browser()
+
+    post(browser, "/people/me/claim", identity="plex:dora")
+
+    assert "<bdi>dora</bdi>" in (page := browser.get("/people/me").text)
+    assert "any server · never seen" in page
+
+
 # --- filters
 
 
