@@ -331,9 +331,9 @@ class PreviewTimeout(Problem):
     """A preview that took too long; the import can still be started."""
 
     def __init__(self, offer: Offer) -> None:
-        why = f"{offer.label} did not tell everything it has within {PREVIEW_TIMEOUT:.0f} seconds. Nothing was imported."
+        why = f"{offer.label} did not tell everything it has within {PREVIEW_TIMEOUT:.0f} seconds."
         remedy = "It can be brought in without a look: that takes its time by itself."
-        super().__init__(504, f"{why} {remedy}")
+        super().__init__(504, f"{why} Nothing was imported. {remedy}")
         self.label = offer.label
 
 
