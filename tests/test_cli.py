@@ -1430,6 +1430,22 @@ def test_the_commands_work_on_postgresql_too(home: Home, postgres_url: str) -> N
     assert not (home.folder / "watchmark.db").exists()
 
 
+def test_a_command_in_another_folder_makes_no_second_watchmark_there(
+    home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    monkeypatch.chdir(elsewhere)
+    monkeypatch.delenv("DATA_DIR")
+
+    ended = [home.run(*words) for words in (("urls",), ("people", "add", "ben"), ("jobs",))]
+
+    assert [one.exit_code for one in ended] == [1, 1, 1]
+    assert f"There is no Watchmark in {elsewhere}/data." in ended[0].stderr
+    assert "set DATA_DIR" in ended[0].stderr
+    assert [*elsewhere.iterdir()] == []
+
+
 @pytest.mark.parametrize("name", [".", "watchmark.db"])
 def test_what_belongs_to_somebody_else_is_said_with_both_users_and_the_command(
     home: Home, monkeypatch: pytest.MonkeyPatch, name: str

@@ -111,7 +111,8 @@ def close_after(database: Database) -> Iterator[Database]:
 
 
 def prepare(settings: Settings, environ: Environ) -> None:
-    """Create a new database with its first person and token, if there is none."""
+    """Create a new database with its first person and token, if there is none where one is wanted."""
+    refuse_strange_folder(settings, environ)
     ensure_data_dir(settings)
     with close_after(database_of(settings)) as database:
         new = database.ask(is_new)
@@ -123,6 +124,17 @@ def prepare(settings: Settings, environ: Environ) -> None:
         service = house.open_service(environ)
         asyncio.run(service.http.aclose())
         service.database.close()
+
+
+def refuse_strange_folder(settings: Settings, environ: Environ) -> None:
+    """Raise SettingsError where nobody said where the data is, and there is none: the command ran in another folder."""
+    is_said = any(environment.value_of(name, environ) for name in ("DATA_DIR", "DATABASE_URL"))
+    if is_said or database_files(settings):
+        return
+    raise SettingsError(
+        f"There is no Watchmark in {settings.data_dir.absolute()}. Run the command in the folder in which Watchmark "
+        "was started, or set DATA_DIR to its data folder. To begin with a new one here: watchmark serve"
+    )
 
 
 def is_new(connection: Connection) -> bool:

@@ -99,7 +99,8 @@ def examine(online: bool) -> Iterator[Finding]:
     yield from check_broker(settings, online)
     yield check_backups(settings)
     if not has_database(settings):
-        yield note("database", "there is none yet", "It is created at the first start: watchmark serve")
+        do = "It is created at the first start: watchmark serve. Where Watchmark runs already, run this in its folder, or set DATA_DIR."
+        yield note("database", f"there is none in {settings.data_dir.absolute()} yet", do)
         return
     try:
         with close_after(database_of(settings)) as database:
