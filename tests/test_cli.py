@@ -1147,6 +1147,36 @@ def test_a_new_and_healthy_installation_has_no_problem(home: Home) -> None:
     assert (found["trakt"], found["webhooks"], found["service"]) == ("NOTE", "NOTE", "NOTE")
 
 
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("EMBY_URL", "http://emby.example"),
+        ("JELLYFIN_URL", "http://jellyfin.example"),
+        ("PLEX_TOKEN", "secret"),
+        ("TAUTULLI_URL", "http://tautulli.example"),
+        ("TRAKT_CLIENT_ID", "id"),
+        ("OIDC_ISSUER", "https://sign-in.example"),
+        ("PROXY_SIGN_IN_HEADER", "Remote-User"),
+        ("ANIME_LISTS", "no-such-list.json"),
+    ],
+)
+def test_the_doctor_names_whatever_a_start_refuses(home: Home, name: str, value: str) -> None:
+    home.set(**{name: value})
+
+    with pytest.raises(settings.SettingsError) as refused:
+        app.open_service(settings.environment())
+    ended = home.run("doctor", "--offline", "--json")
+
+    assert ended.exit_code == 1
+    assert str(refused.value) in [finding["says"] for finding in json.loads(ended.stdout)["findings"]]
+
+
+def test_the_hint_for_a_media_server_names_both_of_its_settings(home: Home) -> None:
+    said = home.run("doctor", "--offline").stdout
+
+    assert "Set EMBY_URL and EMBY_API_KEY and restart" in said
+
+
 def test_the_doctor_tries_the_mqtt_broker(home: Home) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]

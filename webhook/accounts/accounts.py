@@ -8,11 +8,12 @@ from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
+from types import ModuleType
 from typing import NamedTuple, Protocol, TypeVar, cast
 
 from sqlalchemy import Connection, and_, delete, func, insert, select, update
 
-from webhook import clock, trackers
+from webhook import clock, servers, trackers
 from webhook.accounts.credentials import Credentials
 from webhook.accounts.seal import Seal
 from webhook.domain.event import Action
@@ -366,9 +367,16 @@ def setup_hint(name: str) -> str:
     known = trackers.modules()
     if name not in known:
         return f"There is no tracker called {name}; there is {', '.join(known)}."
-    fields = known[name].Settings.model_fields.items()
-    needed = [variable(f"{name}_", field) for field, about in fields if about.is_required()]
+    needed = required_variables(known[name], name)
+    if (server := servers.modules().get(name)) is not None:
+        needed = list(dict.fromkeys([*needed, *required_variables(server, name)]))
     return f"{known[name].LABEL} is not set up. Set {' and '.join(needed)} and restart; or set it up under Connections in the browser."
+
+
+def required_variables(module: ModuleType, name: str) -> list[str]:
+    """The variables that this tracker or server cannot do without."""
+    fields = module.Settings.model_fields.items()
+    return [variable(f"{name}_", field) for field, about in fields if about.is_required()]
 
 
 def find_account(connection: Connection, person_id: int, name: str) -> PersonAccount:

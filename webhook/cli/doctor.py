@@ -36,6 +36,7 @@ from webhook.cli._desk import (
 )
 from webhook.cli._errors import sentence
 from webhook.cli._findings import Finding, fine, note, problem_with
+from webhook.cli._refused_settings import find_refused
 from webhook.cli.accounts import DRY_RUN_NOTE, check_all, dry_run_hint
 from webhook.clock import stamp
 from webhook.domain.states import WebhookState
@@ -142,13 +143,13 @@ def merge_browser_settings(settings: Settings, environ: Environ) -> tuple[Enviro
 
 
 def check_settings(environ: Environ) -> Iterator[Finding]:
+    """What is set up of everything that has settings; whatever a start refuses is a problem."""
+    refused = dict(find_refused(environ))
+    yield from (problem_with(name, why) for name, why in refused.items())
     for name, module in trackers.modules().items():
-        try:
+        if name not in refused:
             given = environment.read_settings(module.Settings, f"{name}_", environ)
-        except SettingsError as error:
-            yield problem_with(name, str(error))
-            continue
-        yield fine(name, "is set up") if given else note(name, accounts.setup_hint(name))
+            yield fine(name, "is set up") if given else note(name, accounts.setup_hint(name))
 
 
 def check_folder(settings: Settings) -> Iterator[Finding]:
