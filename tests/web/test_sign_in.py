@@ -379,9 +379,12 @@ def test_the_one_time_link_sets_the_password_once(home: Household) -> None:
 def test_a_bad_choice_leaves_the_link_valid(home: Household, password: str, again: str) -> None:
     secret = home.welcome()
 
-    answer = home.client().post(f"/welcome/{secret}", data={"password": password, "again": again})
+    fields = {"name": "Nora", "password": password, "again": again}
+
+    answer = home.client().post(f"/welcome/{secret}", data=fields)
 
     assert answer.status_code == 422
+    assert 'value="Nora"' in answer.text
     assert home.client().get(f"/welcome/{secret}").status_code == 200
 
 

@@ -153,7 +153,7 @@ class SignInPages(Page):
             hashed = await self.passwords.hash_new(fields.get("password", ""))
             accepted = await self.accept(row, secret, hashed, fields.get("name", ""))
         except Problem as error:
-            return self.invitation(request, row, error.detail, error.status)
+            return self.invitation(request, row, error, fields.get("name"))
         if accepted is None:
             return self.render(request, "expired.html", {}, status=404)
         onward = f"{base(self.service.settings, request)}/start"
@@ -178,7 +178,14 @@ class SignInPages(Page):
         return await self.database.run(apply)
 
     def invitation(
-        self, request: Request, row: PersonRow, wrong: str | None = None, status: int = 200
+        self, request: Request, row: PersonRow, refused: Problem | None = None, typed: str | None = None
     ) -> Response:
-        known = {"name": row.name, "owner": row.owner, "wrong": wrong, "shortest": MIN_PASSWORD_LENGTH}
-        return self.render(request, "start.html", known, status=status)
+        """The form in which one chooses a password, with the name as it was typed where it was refused."""
+        known = {
+            "name": row.name,
+            "typed": typed or row.name,
+            "owner": row.owner,
+            "wrong": None if refused is None else refused.detail,
+            "shortest": MIN_PASSWORD_LENGTH,
+        }
+        return self.render(request, "start.html", known, status=200 if refused is None else refused.status)
