@@ -25,7 +25,7 @@ from tests.watchlist.home import films, listed
 from webhook import clock, settings
 from webhook.accounts import accounts
 from webhook.domain.event import Action, Movie
-from webhook.domain.outcome import Park
+from webhook.domain.outcome import DISCONNECTED, Park
 from webhook.history import watchlist_reads
 from webhook.history.watchlist import Watchlist
 from webhook.maintenance import notifications
@@ -215,7 +215,7 @@ def test_another_need_is_another_notice(house: House) -> None:
 
 
 def test_who_disconnects_an_account_is_not_told_so(house: House) -> None:
-    house.park(Park.SIGNED_OUT, accounts.DISCONNECTED)
+    house.park(Park.SIGNED_OUT, DISCONNECTED)
 
     assert house.look() == []
 

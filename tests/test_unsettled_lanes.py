@@ -233,6 +233,18 @@ def test_a_lane_that_has_lost_its_lease_takes_nothing_back(bench: Bench) -> None
     assert bench.fake.made("POST /sync/history/remove") == []
 
 
+def test_what_waits_behind_a_service_that_is_down_says_so(bench: Bench) -> None:
+    bench.put(bench.account_id, 1, clock.now() - timedelta(hours=1))
+    down = update(account).values(failing_since=clock.now(), held_until=clock.now() + timedelta(hours=1))
+    bench.database.do(lambda connection: connection.execute(down))
+
+    (shown,) = bench.database.ask(list_deliveries)["items"]
+
+    assert shown["explanation"] == (
+        "Its service does not answer just now. What waits is sent by itself, in order, once it does."
+    )
+
+
 def test_what_was_in_hand_when_its_worker_was_killed_says_what_is_done_about_it(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:

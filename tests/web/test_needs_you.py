@@ -21,7 +21,7 @@ from tests.web.conftest import HOSTILE, Household, Open, form_token
 from webhook import cli, clock
 from webhook.domain.event import Episode, Movie, item_to_json
 from webhook.domain.items import keys
-from webhook.domain.outcome import Park
+from webhook.domain.outcome import DISCONNECTED, Park
 from webhook.people import identities, people
 from webhook.queues import parking
 from webhook.storage import tables
@@ -617,6 +617,19 @@ def test_a_parked_account_leads_to_where_it_is_mended(home: Household) -> None:
     answer = post(browser, "/deliveries/retry", **fields)
     assert "Retried: 1." in said(browser, answer)
     assert badge(browser) == 0
+
+
+def test_an_account_that_was_disconnected_needs_nothing(home: Household) -> None:
+    home.hear()
+    home.do(lambda connection: parking.park(connection, 1, Park.SIGNED_OUT, DISCONNECTED, clock.now()))
+    browser = home.browser()
+
+    shown, connection = page(browser), browser.get("/connections/tvtime").text
+
+    assert badge(browser) == 0
+    assert 'href="/connections/tvtime"' not in shown
+    assert "It was disconnected here." in connection
+    assert "no longer accepts" not in connection
 
 
 def test_a_limit_says_what_is_full_and_is_tried_again_once_there_is_room(home: Household) -> None:

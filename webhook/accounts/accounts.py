@@ -17,7 +17,7 @@ from webhook import clock, servers, trackers
 from webhook.accounts.credentials import Credentials
 from webhook.accounts.seal import Seal
 from webhook.domain.event import Action
-from webhook.domain.outcome import Park, Snooze, Undelivered
+from webhook.domain.outcome import DISCONNECTED, Park, Snooze, Undelivered
 from webhook.domain.rules import ALWAYS_ON, FOLLOWS, OPTIONAL_ACTIONS, SWITCHES
 from webhook.domain.states import DeliveryState
 from webhook.history import watchlist_reads
@@ -45,8 +45,6 @@ ShowCode = Callable[[DeviceCode], None]
 
 POLL_SLOWDOWN = 5.0
 """Seconds by which polling slows down when it is asked to (RFC 8628, slow_down)."""
-
-DISCONNECTED = "disconnected"
 
 
 class AccountError(Exception):

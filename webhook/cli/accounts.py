@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import shlex
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -33,6 +34,7 @@ from webhook.cli._desk import (
 )
 from webhook.cli._servers import ServerRequest, connect_server, is_server_request
 from webhook.domain.event import Action, Kind
+from webhook.domain.outcome import DISCONNECTED
 from webhook.queries.deliveries import find_dry_run_ids
 from webhook.queries.people import list_accounts, rules_json
 from webhook.queues.calls_left import describe_calls
@@ -190,7 +192,7 @@ def accounts(
     with open_desk() as at:
         checked = at.run(check_all(at)) if check else {}
         rows = at.database.ask(list_accounts)
-    given_up = {row["id"] for row in rows if row["why"] == account_book.DISCONNECTED}
+    given_up = {row["id"] for row in rows if row["why"] == DISCONNECTED}
     shown = [
         row | ({"check": verdict_json(checked[row["id"]])} if row["id"] in checked else {}) for row in rows
     ]
@@ -358,6 +360,7 @@ def disconnect(tracker: Which, whose: Whose = None, as_json: Json = False) -> No
             off = f"watchmark accounts tell {tracker} --person {row.person} --off watched"
             raise Failed(f"This tracker is built in and needs no sign-in. To stop sending to it: {off}")
         gone = at.run(account_book.disconnect(at, row.id))
-    kept = "" if gone else " Its deliveries are kept and continue after: watchmark connect " + tracker
+    asked = f"{tracker} --person {shlex.quote(row.person)}"
+    kept = "" if gone else " Its deliveries are kept and continue after: watchmark connect " + asked
     shown = {"tracker": tracker, "person": row.person, "removed": gone}
     say(as_json, shown, f"{tracker} of {row.person} is disconnected.{kept}")

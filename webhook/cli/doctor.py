@@ -39,6 +39,7 @@ from webhook.cli._findings import Finding, fine, note, problem_with
 from webhook.cli._refused_settings import find_refused
 from webhook.cli.accounts import DRY_RUN_NOTE, check_all, dry_run_hint
 from webhook.clock import stamp
+from webhook.domain.outcome import DISCONNECTED
 from webhook.domain.states import WebhookState
 from webhook.maintenance import backup, integrity, notifications
 from webhook.people import tokens
@@ -387,7 +388,7 @@ def check_accounts(
 
 def check_account(row: Mapping[str, Any], verdict: AccountCheck | None) -> Finding:
     about = f"{row['tracker']} of {row['person']}"
-    if row["why"] == accounts.DISCONNECTED:
+    if row["why"] == DISCONNECTED:
         again = f"Sign in again: watchmark connect {row['tracker']} --person {row['person']}"
         return note(about, "disconnected", again)
     if row["state"] != "working":

@@ -73,9 +73,14 @@ SLOWED = "many marks at once: a few a minute are sent, and this one waits its tu
 
 UNREADABLE = "The stored sign-in cannot be opened with the key that is here"
 
+DISCONNECTED = "disconnected"
+"""Why an account is parked that its person has signed out of here."""
+
 
 def parked_sentence(park: Park, why: str | None) -> str:
-    """The sentence on why an account is parked, with its own wording for a sign-in that cannot be decrypted."""
+    """The sentence on why an account is parked: one of its own where it cannot be opened, or was signed out of here."""
+    if why == DISCONNECTED:
+        return "It was disconnected here."
     return f"{UNREADABLE}." if why == UNREADABLE else PARKED[park].sentence
 
 

@@ -20,8 +20,8 @@ import structlog
 from sqlalchemy import Connection, delete, insert, select, text, update
 
 from webhook import clock, trackers
-from webhook.accounts.accounts import DISCONNECTED
 from webhook.clock import stamp
+from webhook.domain.outcome import DISCONNECTED
 from webhook.maintenance.backup_schedule import BackupFailure, find_failure
 from webhook.queries.deliveries import explain_park, limited_kinds
 from webhook.queries.held import HeldList, select_held_lists

@@ -58,6 +58,7 @@ class DeliveryDetail(NamedTuple):
     tracker: str
     parked: str | None
     held_until: datetime | None
+    failing_since: datetime | None
     person: str
 
 
@@ -155,7 +156,14 @@ def select_deliveries() -> Select[Any]:
     """Selects deliveries with their account and person; `DeliveryDetail` is the row."""
     own = [delivery.c[name] for name in DeliveryDetail._fields if name in delivery.c]
     return (
-        select(*own, account.c.tracker, account.c.parked, account.c.held_until, person.c.name.label("person"))
+        select(
+            *own,
+            account.c.tracker,
+            account.c.parked,
+            account.c.held_until,
+            account.c.failing_since,
+            person.c.name.label("person"),
+        )
         .join(account, delivery.c.account_id == account.c.id)
         .join(person, account.c.person_id == person.c.id)
     )
@@ -262,6 +270,10 @@ def explain_delivery(row: DeliveryDetail) -> str | None:
             return f"{row.reason}. It is tried again by itself."
         case DeliveryState.WAITING if row.unsure and not row.reason:
             return "It may have arrived already: that is looked up before it is sent again."
+        case DeliveryState.WAITING if row.failing_since and not row.reason:
+            return (
+                "Its service does not answer just now. What waits is sent by itself, in order, once it does."
+            )
         case DeliveryState.WAITING if row.held_until and row.held_until > clock.now() and not row.reason:
             return "The account waits: its service asked for a pause, or what was sent before this is looked up first."
         case DeliveryState.SKIPPED if row.reason == DRY_RUN:

@@ -26,6 +26,7 @@ from sqlalchemy import (
     type_coerce,
 )
 
+from webhook.domain.outcome import DISCONNECTED
 from webhook.domain.states import DeliveryState
 from webhook.identity import matches
 from webhook.identity.matches import UnmatchedJson
@@ -104,7 +105,7 @@ class Needs:
 def find_needs(connection: Connection, visitor: Visitor, now: datetime, silence_days: int) -> Needs:
     unclaimed = visible.open_identities(connection, visitor)
     accounts = visible.accounts(connection, visitor)
-    parked = [entry for entry in accounts if entry["state"] != "working"]
+    parked = [entry for entry in accounts if entry["state"] != "working" and entry["why"] != DISCONNECTED]
     limited: list[LimitedAccountJson] = [
         {"id": entry["id"], "name": entry["name"], **limit} for entry in accounts for limit in entry["limits"]
     ]
@@ -143,7 +144,8 @@ def prepare_count(is_admin: bool, dialect: str) -> Prepared:
     """The number of what is counted by the database alone, and that of parked deliveries, whose kinds are to be read."""
     anybody: Any = bindparam("person", type_=Integer)
     visitor = Visitor(is_admin=is_admin, person_id=anybody)
-    parked = select(func.count()).where(account.c.parked.is_not(None))
+    signed_out = func.coalesce(account.c.parked_why, "") == DISCONNECTED
+    parked = select(func.count()).where(account.c.parked.is_not(None), ~signed_out)
     if not is_admin:
         parked = parked.where(account.c.person_id == anybody)
     rows = (
