@@ -36,7 +36,7 @@ from webhook.cli._desk import (
 )
 from webhook.cli._errors import sentence
 from webhook.cli._findings import Finding, fine, note, problem_with
-from webhook.cli._refused_settings import find_refused
+from webhook.cli._invalid_settings import find_invalid_settings
 from webhook.cli.accounts import DRY_RUN_NOTE, check_all, dry_run_hint
 from webhook.clock import stamp
 from webhook.domain.outcome import DISCONNECTED
@@ -145,7 +145,7 @@ def merge_browser_settings(settings: Settings, environ: Environ) -> tuple[Enviro
 
 def check_settings(environ: Environ) -> Iterator[Finding]:
     """What is set up of everything that has settings; whatever a start refuses is a problem."""
-    refused = dict(find_refused(environ))
+    refused = dict(find_invalid_settings(environ))
     yield from (problem_with(name, why) for name, why in refused.items())
     for name, module in trackers.modules().items():
         if name not in refused:

@@ -14,20 +14,20 @@ from webhook.domain.anime_index import load_anime
 from webhook.settings import Environ, SettingsError
 
 
-def find_refused(environ: Environ) -> Iterator[tuple[str, str]]:
+def find_invalid_settings(environ: Environ) -> Iterator[tuple[str, str]]:
     """The services whose settings a start refuses, and why."""
     for plugins in (trackers.modules(), servers.modules(), lookups.modules()):
         for name, module in plugins.items():
-            yield from why_refused(name, environ, module.Settings, f"{name}_")
-    yield from why_refused("OpenID provider", environ, oidc.Settings, "oidc_")
-    yield from why_refused("proxy sign-in", environ, proxy_sign_in.Settings, "proxy_sign_in_")
+            yield from check_settings_of(name, environ, module.Settings, f"{name}_")
+    yield from check_settings_of("OpenID provider", environ, oidc.Settings, "oidc_")
+    yield from check_settings_of("proxy sign-in", environ, proxy_sign_in.Settings, "proxy_sign_in_")
     try:
         load_anime(environment.load(environ).anime_lists)
     except Unusable as error:
         yield "anime lists", f"ANIME_LISTS: {error}"
 
 
-def why_refused(
+def check_settings_of(
     name: str, environ: Environ, settings: type[BaseModel], prefix: str
 ) -> Iterator[tuple[str, str]]:
     try:
