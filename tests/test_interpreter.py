@@ -264,6 +264,65 @@ def test_what_came_by_somebodys_own_address_counts_once_they_say_that_it_is_them
     assert house.trace(before["id"])["events"][0]["person"] == "ben"
 
 
+def of_account(account_id: int, event: str = "media.scrobble", **more: Any) -> dict[str, Any]:
+    return {**plex(event, user="benny", **more), "Account": {"id": account_id, "title": "benny"}}
+
+
+def told_by_tautulli(user_id: str) -> dict[str, Any]:
+    return {
+        "event": "tautulli.watched", "action": "watched", "media_type": "episode", "server_machine_id": "a" * 40,
+        "username": "benny", "user_id": user_id, "show_name": "Tidewater", "episode_name": "Part 3",
+        "season_num": "1", "episode_num": "3", "rating_key": "903",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(("account_id", "becomes"), [("555", "interpreted"), ("777", "unclaimed")])
+def test_a_tautulli_user_is_the_plex_user_of_the_same_account_alone(
+    house: House, bens: int, account_id: str, becomes: str
+) -> None:
+    house.post("plex", of_account(555, "media.play"))
+    claim(house, "ben", "plex:benny@Attic")
+
+    assert house.post("tautulli", told_by_tautulli(account_id), 20)["state"] == becomes
+
+
+@pytest.mark.parametrize(
+    ("account_id", "becomes"), [(555, "interpreted"), (777, "unclaimed"), (1, "interpreted")]
+)
+def test_a_plex_name_claimed_everywhere_is_that_of_its_accounts_alone(
+    house: House, bens: int, account_id: int, becomes: str
+) -> None:
+    claim(house, "ben", "plex:benny")
+    house.post("plex", of_account(555, "media.play"))
+    elsewhere = {**of_account(account_id, number=7), "Server": {"title": "Elsewhere", "uuid": "f" * 40}}
+
+    assert house.post("plex", elsewhere, 10)["state"] == becomes
+
+
+def test_an_ignored_plex_name_is_that_of_its_accounts_alone(house: House) -> None:
+    house.database.do(lambda connection: identities.ignore_user(connection, "plex:benny", NOW))
+    first = house.post("plex", of_account(555, "media.play"))
+    house.database.do(lambda connection: identities.ignore_user(connection, "plex:benny@Attic", NOW))
+    elsewhere = {**of_account(777, number=7), "Server": {"title": "Elsewhere", "uuid": "f" * 40}}
+    house.interpreter.claim_first = False
+
+    assert (first["state"], house.post("plex", elsewhere, 10)["state"]) == ("ignored", "unclaimed")
+
+
+@pytest.mark.parametrize("server", ["b" * 32, "c" * 32])
+def test_a_jellyfin_name_claimed_everywhere_has_an_account_on_each_server(house: House, server: str) -> None:
+    claim(house, "me", "jellyfin:anna")
+    saved = {
+        "NotificationType": "PlaybackStart", "NotificationUsername": "anna", "ItemType": "Movie", "Name": "Quiet Harbour",
+        "Year": 2001, "ItemId": "e" * 32,
+    }  # fmt: skip
+    house.post("jellyfin", {**saved, "ServerId": "b" * 32, "UserId": "1" * 32})
+
+    there = {**saved, "ServerId": server, "UserId": server[0] * 32 if server[0] == "c" else "1" * 32}
+
+    assert house.post("jellyfin", there, 10)["state"] == "interpreted"
+
+
 NAMELESS = {"action": "watched", "kind": "movie", "title": "Quiet Harbour", "year": 2001}
 
 

@@ -39,6 +39,9 @@ PLAYBACK_ACTIONS = frozenset(
 PLEX_OWNER_ID = "1"
 """The account id of a Plex server's owner in some webhooks; in others it is the one of plex.tv."""
 
+PLEX_SOURCES = ("plex", "tautulli")
+"""The sources whose account ids are those of plex.tv, on every server."""
+
 UNNAMED_USER = "(nobody named)"
 """The user of a sender that names none, so that what it plays can be claimed like anybody's."""
 
@@ -75,9 +78,18 @@ class NamedPerson(NamedTuple):
     name: str
 
 
-class Claim(NamedTuple):
+class ClaimRow(NamedTuple):
+    """An identity that may be claimed."""
+
     id: int
     person_id: int | None
+
+
+class Claim(NamedTuple):
+    """The person who claims a user, and the user's identity, if any."""
+
+    identity_id: int | None
+    person_id: int
 
 
 # --- whose an event is
@@ -89,16 +101,14 @@ def owner_of(connection: Connection, event: Event, origin: Origin) -> Ownership:
         reason = "the webhook's token belongs to this person, and it names nobody"
         return Ownership(origin.token_person_id, None, reason)
     row = upsert_identity(connection, origin.source, event, origin.at)
-    if row.person_id is None and (
-        claimer := claimer_anywhere(connection, origin.source, row.user, event.server)
-    ):
+    if row.person_id is None and (claimer := claimer_anywhere(connection, origin.source, row.user, event)):
         connection.execute(update(identity).where(identity.c.id == row.id).values(person_id=claimer))
         row = fetch_one(connection, select(identity).where(identity.c.id == row.id), IdentityRow)
     if row.person_id is not None and origin.token_person_id not in (None, row.person_id):
         return Ownership(None, row.id, CLAIMED_BY_ANOTHER)
     if row.person_id is not None:
         return Ownership(row.person_id, row.id, f"claimed as {origin.source}:{row.label}")
-    if row.ignored or is_ignored_anywhere(connection, origin.source, row.user, event.server):
+    if row.ignored or is_ignored_anywhere(connection, origin.source, row.user, event):
         return Ownership(None, row.id, USER_IGNORED, ignored=True)
     if origin.claim_first and origin.token_person_id is None:
         first = first_person(connection, event)
@@ -160,15 +170,8 @@ SELECT_IDENTITY = Prepared(
 
 
 def upsert_identity(connection: Connection, source: str, event: Event, now: datetime) -> IdentityRow:
-    """The identity of the event's user on its server, added when it is new.
-
-    A user of the same name with another account is somebody else, so that nobody takes a claimed name.
-    """
-    label = event.user or UNNAMED_USER
-    row = find_identity(connection, source, event.server, fold_name(label))
-    if row is not None and is_another_account(row.account_ids, event.user_id):
-        label = f"{label} (account {event.user_id})"
-        row = find_identity(connection, source, event.server, fold_name(label))
+    """The identity of the event's user on its server, added when it is new."""
+    label, row = find_user(connection, source, event)
     if row is None:
         return add_identity(connection, source, event, label, now)
     values: dict[str, object] = {}
@@ -179,6 +182,19 @@ def upsert_identity(connection: Connection, source: str, event: Event, now: date
     if values:
         connection.execute(update(identity).where(identity.c.id == row.id).values(values))
     return row
+
+
+def find_user(connection: Connection, source: str, event: Event) -> tuple[str, IdentityRow | None]:
+    """The name that the event's user has here, and the identity on its server, if it was seen before.
+
+    A user of the same name with another account is somebody else, so that nobody takes a claimed name.
+    """
+    label = event.user or UNNAMED_USER
+    row = find_identity(connection, source, event.server, fold_name(label))
+    if row is not None and is_another_account(row.account_ids, event.user_id):
+        label = f"{label} (account {event.user_id})"
+        row = find_identity(connection, source, event.server, fold_name(label))
+    return label, row
 
 
 def find_identity(connection: Connection, source: str, server: str | None, user: str) -> IdentityRow | None:
@@ -214,19 +230,39 @@ def is_another_account(account_ids: Collection[str], account_id: str | None) -> 
     return any(known != PLEX_OWNER_ID for known in account_ids)
 
 
-def claimer_anywhere(connection: Connection, source: str, user: str, server: str | None) -> int | None:
-    """The person who claims the user on any server."""
-    claimed = select(identity.c.person_id).where(
-        matches_any_server(source, user, server), identity.c.person_id.is_not(None)
-    )
-    return connection.execute(claimed.limit(1)).scalar()
+def claimer_anywhere(connection: Connection, source: str, user: str, event: Event) -> int | None:
+    """The person who claims the event's user on any server."""
+    matching = matches_any_server(source, user, event.server)
+    claimed = select(identity.c.person_id).where(matching, identity.c.person_id.is_not(None))
+    claimer: int | None = connection.execute(claimed.limit(1)).scalar()
+    known_as = identity.c.person_id == claimer
+    if claimer is None or is_another_plex_account(connection, source, user, known_as, event.user_id):
+        return None
+    return claimer
 
 
-def is_ignored_anywhere(connection: Connection, source: str, user: str, server: str | None) -> bool:
-    ignored = select(identity.c.id).where(
-        matches_any_server(source, user, server), identity.c.ignored.is_(True)
+def is_ignored_anywhere(connection: Connection, source: str, user: str, event: Event) -> bool:
+    known_as = identity.c.ignored.is_(True)
+    ignored = select(identity.c.id).where(matches_any_server(source, user, event.server), known_as)
+    if connection.execute(ignored.limit(1)).first() is None:
+        return False
+    return not is_another_plex_account(connection, source, user, known_as, event.user_id)
+
+
+def is_another_plex_account(
+    connection: Connection, source: str, user: str, known_as: ColumnElement[bool], account_id: str | None
+) -> bool:
+    """True when an account is none of those that a user's name has on any server, among identities that are `known_as`.
+
+    An account of plex.tv is the same on each server; elsewhere each server has ids of its own.
+    """
+    if source not in PLEX_SOURCES:
+        return False
+    named = select(identity.c.account_ids).where(
+        identity.c.source.in_(PLEX_SOURCES), identity.c.user == user[:MAX_USER_LENGTH], known_as
     )
-    return connection.execute(ignored.limit(1)).first() is not None
+    known = {one for account_ids in connection.execute(named).scalars() for one in account_ids}
+    return is_another_account(known, account_id)
 
 
 def matches_any_server(source: str, name: str, server: str | None) -> ColumnElement[bool]:
@@ -237,14 +273,15 @@ def matches_any_server(source: str, name: str, server: str | None) -> ColumnElem
     return or_(anywhere, same_server) if source == "tautulli" else anywhere
 
 
-def find_claimer(connection: Connection, source: str, event: Event) -> int | None:
-    """The person who claims the event's user, on this server or on any."""
+def find_claim(connection: Connection, source: str, event: Event) -> Claim | None:
+    """The claim of the event's user, on this server or on any; its identity is None where none was seen here."""
     if not event.user:
         return None
-    row = find_identity(connection, source, event.server, fold_name(event.user))
+    label, row = find_user(connection, source, event)
     if row is not None and row.person_id is not None:
-        return row.person_id
-    return claimer_anywhere(connection, source, fold_name(event.user), event.server)
+        return Claim(row.id, row.person_id)
+    claimer = claimer_anywhere(connection, source, fold_name(label), event)
+    return None if claimer is None else Claim(row.id if row else None, claimer)
 
 
 # --- claims
@@ -268,7 +305,7 @@ def claim_own_name(connection: Connection, person_id: int, source: str, now: dat
     twins = [other for other in people if other.id != person_id and fold_name(other.name) == fold_name(name)]
     user = f"{name}:{person_id}" if twins else name
     here = and_(identity.c.source == source, identity.c.server == "", identity.c.user == fold_name(user))
-    row = fetch_first(connection, select(identity.c.id, identity.c.person_id).where(here), Claim)
+    row = fetch_first(connection, select(identity.c.id, identity.c.person_id).where(here), ClaimRow)
     if row is None:
         lock_ownership(connection)
         values = {"source": source, "server": "", "user": fold_name(user), "label": user, "first_seen": now}

@@ -195,13 +195,13 @@ def users_at(connection: Connection, server: str, person_id: int) -> list[str]:
 
 def claim_check(database: Database, source: str, person_id: int) -> Callable[[Event], Awaitable[bool]]:
     """A check whether an event of this server belongs to a user that the person claims."""
-    known: dict[tuple[str | None, str | None], bool] = {}
+    known: dict[tuple[str | None, ...], bool] = {}
 
     async def is_of_person(event: Event) -> bool:
-        user = (event.user, event.server)
+        user = (event.user, event.user_id, event.server)
         if user not in known:
-            found = await database.read(lambda connection: identities.find_claimer(connection, source, event))
-            known[user] = found == person_id
+            claim = await database.read(lambda connection: identities.find_claim(connection, source, event))
+            known[user] = claim is not None and claim.person_id == person_id
         return known[user]
 
     return is_of_person
