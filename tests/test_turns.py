@@ -344,6 +344,20 @@ def test_who_would_end_the_play_of_somebody_in_work_waits(family: Database) -> N
     assert family.do(lambda connection: take(family, connection)) == [second]
 
 
+def test_what_names_no_player_waits_for_everybody_who_shares_one(family: Database) -> None:
+    store(family, at("Cinema", "anna", 2))
+    interpret_alone(family)
+    nowhere = plex("media.scrobble", 2, user="anna")
+    del nowhere["Player"]
+    first, second = store(family, at("pad", "dora", 3), nowhere)
+
+    with family.engine.begin() as one, family.engine.begin() as other:
+        assert take(family, one) == [first]
+        assert take(family, other) == []
+
+    assert family.do(lambda connection: take(family, connection)) == [second]
+
+
 def test_whose_play_a_webhook_left_alone_would_end_waits_behind_it(family: Database) -> None:
     store(family, at("tv", "anna", 2))
     interpret_alone(family)

@@ -37,7 +37,8 @@ FOLLOWS: Mapping[Action, Action] = {
 MIN_POSITION_MS = 60_000
 """The earliest position from which a media server goes on: Plex takes none before it."""
 
-LISTS = ("libraries", "not_libraries", "players", "not_players", "kinds")
+PLACES = ("libraries", "not_libraries", "players", "not_players")
+LISTS = (*PLACES, "kinds")
 """The lists that filters and an account's rules are made of."""
 
 DRY_RUN = "dry run: shown, not sent"
@@ -60,6 +61,11 @@ class Filters:
         given = given or {}
         chosen = {name: tuple(map(str, given.get(name) or ())) for name in LISTS}
         return cls(**chosen, home_videos=bool(given.get("home_videos")))
+
+    @property
+    def is_by_place(self) -> bool:
+        """True if they ask for the player or the library."""
+        return any(getattr(self, name) for name in PLACES)
 
 
 def stopping_filter(filters: Filters, event: Event) -> str | None:

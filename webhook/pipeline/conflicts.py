@@ -19,6 +19,7 @@ from webhook.people import household, identities
 from webhook.people.people import fold_name
 from webhook.pipeline.parsed import Parsed
 from webhook.queues.inbox import event_person_id
+from webhook.queues.players import lacks_player
 
 
 class Name(NamedTuple):
@@ -96,8 +97,14 @@ class ConflictReader:
         return [f"identity:{found.id}"]
 
     def people(self, event: Event, owner: int, bound: int | None) -> list[str]:
-        others = viewers(event, owner, self.rules) if bound is None else ()
+        others = self.others(event, owner) if bound is None else ()
         return [person_key(person_id) for person_id in {owner, *others}]
+
+    def others(self, event: Event, owner: int) -> Iterable[int]:
+        """Everybody for whom the event may count: where it names no player, that of any rule may be found."""
+        if lacks_player(event):
+            return {person_id for rule in self.rules for person_id in rule.people}
+        return viewers(event, owner, self.rules)
 
     def identity(self, parsed: Parsed, event: Event) -> Known:
         """The identity of the event's user; raises Barrier if it would be added or claimed."""

@@ -7,7 +7,7 @@ where nothing has changed, and mends what a better parser, another filter or a n
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -20,7 +20,7 @@ from webhook import clock
 from webhook.domain import lenient_json
 from webhook.domain.event import Action, Event, Ignored, Item, Unreadable, event_from_json
 from webhook.domain.play import Change
-from webhook.domain.rules import Filters, stopping_filter, viewers
+from webhook.domain.rules import Filters, HouseholdRule, stopping_filter, viewers
 from webhook.domain.states import WebhookState
 from webhook.history import library, plays, seasons
 from webhook.history.play_store import get_play
@@ -40,7 +40,7 @@ from webhook.pipeline.planning import (
 )
 from webhook.pipeline.shared_reads import Capabilities, SharedReads
 from webhook.pipeline.turns import Turns, Window
-from webhook.queues import leases, outbox
+from webhook.queues import leases, outbox, players
 from webhook.queues.hand_marks import HELD_REASONS
 from webhook.queues.inbox import event_origin, event_person_id
 from webhook.storage.db import Database, Unavailable
@@ -216,13 +216,14 @@ class Interpreter:
         if owner.person_id is None:
             state = WebhookState.IGNORED if owner.ignored else WebhookState.UNCLAIMED
             return Verdict(state, owner.reason, [event_json(event) for event in read], owner.identity_id)
+        # Household rules apply to webhooks of a household token, not to those of a person's token.
+        rules = reads.household_rules() if bound is None else []
+        read = self.with_player(row, read, owner, reads, rules)
         if (held := self.find_hold(row, read, owner, reads, now)) is not None:
             return held
         if seasons.is_whole(read[0]):
             entry = self.keep_episodes(row, read[0], owner.person_id, reads)
             return Verdict(WebhookState.INTERPRETED, None, [entry], owner.identity_id)
-        # Household rules apply to webhooks of a household token, not to those of a person's token.
-        rules = reads.household_rules() if bound is None else ()
         events = [
             entry
             for person_id in viewers(read[0], owner.person_id, rules)
@@ -232,6 +233,22 @@ class Interpreter:
         if stops and all(stops):
             return Verdict(WebhookState.IGNORED, stops[0], events, owner.identity_id)
         return Verdict(WebhookState.INTERPRETED, None, events, owner.identity_id)
+
+    def with_player(
+        self,
+        row: WebhookRow,
+        read: list[Event],
+        owner: identities.Ownership,
+        reads: SharedReads,
+        rules: Sequence[HouseholdRule],
+    ) -> list[Event]:
+        """The events with the player that their sender leaves out, where a rule asks for it and it was heard."""
+        if owner.person_id is None or owner.identity_id is None or not players.lacks_player(read[0]):
+            return read
+        if not rules and not reads.asks_place(owner.person_id):
+            return read
+        named = players.add_player(reads.connection, read[0], owner.identity_id, row.id)
+        return [replace(event, player=named.player, library=named.library) for event in read]
 
     def apply_to_viewer(
         self,

@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import Connection, bindparam, select
 
 from webhook.domain.event import Action
-from webhook.domain.rules import AccountRules, HouseholdRule, Target
+from webhook.domain.rules import AccountRules, Filters, HouseholdRule, Target
 from webhook.people import household
 from webhook.storage.prepared import Prepared
 from webhook.storage.rows import fetch_all, fetch_first
@@ -69,6 +69,12 @@ class SharedReads:
                 if row.tracker in self.capabilities
             ]
         return self._targets[person_id]
+
+    def asks_place(self, person_id: int) -> bool:
+        """True if a filter of the person, or a rule of an account of theirs, asks for the player or the library."""
+        viewer = self.person(person_id)
+        own = Filters.from_json(viewer.filters if viewer else None)
+        return own.is_by_place or any(target.rules.filters.is_by_place for target in self.targets(person_id))
 
     def household_rules(self) -> list[HouseholdRule]:
         if self._rules is None:

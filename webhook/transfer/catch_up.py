@@ -23,7 +23,7 @@ from webhook.domain.outcome import Undelivered
 from webhook.domain.rules import viewers
 from webhook.history import past_records
 from webhook.people import household, identities
-from webhook.queues import inbox
+from webhook.queues import inbox, players
 from webhook.servers import Found, Server
 from webhook.storage.db import Database, Unavailable
 from webhook.storage.json_fields import Count, Time
@@ -146,10 +146,13 @@ def missed_events(connection: Connection, source: str, fresh: Sequence[Found]) -
 def match_viewers(connection: Connection, source: str, found: Found) -> list[Event]:
     """What an entry adds to the history of its viewers: itself, or an entry before it whose play it is."""
     event = replace(found.event, record=found.record_key(source)) if found.logged else found.event
-    claimer = identities.find_claimer(connection, source, event)
-    if claimer is None:
+    claim = identities.find_claim(connection, source, event)
+    if claim is None:
         return [event]
-    whose = viewers(event, claimer, household.rules(connection))
+    rules = household.rules(connection)
+    if rules and claim.identity_id is not None and players.lacks_player(event):
+        event = players.add_player(connection, event, claim.identity_id)
+    whose = viewers(event, claim.person_id, rules)
     if found.logged:
         placed = [past_records.place_entry(connection, person_id, event, source) for person_id in whose]
         return [one for one in placed if one is not None]
