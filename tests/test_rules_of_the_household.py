@@ -12,7 +12,7 @@ from sqlalchemy import Connection, update
 from tests.fakes._server import Server
 from tests.fakes.jellyfin_server import JellyfinServer
 from tests.test_interpreter import NOW
-from tests.test_viewings import Stories, at
+from tests.test_viewings import Stories, at, jellyfin
 from tests.transfer.test_backfilling import opened_house
 from tests.transfer.test_bringing import DAY
 from webhook import clock
@@ -155,6 +155,19 @@ def test_an_account_is_told_of_the_one_player_of_its_rule_though_what_is_saved_c
     at.jellyfin("PlaybackStop", 45.01, at=45, PlayedToCompletion=True)
 
     assert at.deliveries("tvtime") == [("watched", True)]
+
+
+def test_what_was_taken_back_is_not_told_once_its_rule_is_gone_and_its_webhook_is_read_again(
+    at: Stories,
+) -> None:
+    at.rules("tvtime", not_players=["TV"])
+    stop = at.post("jellyfin", jellyfin("PlaybackStop", at=45, PlayedToCompletion=True), 45)["id"]
+    at.jellyfin("UserDataSaved", 50, **{**TICK, "Played": False})
+    at.rules("tvtime")
+    at.replay(stop)
+
+    assert at.watched == []
+    assert at.deliveries("tvtime") == []
 
 
 # --- the server's record of the past

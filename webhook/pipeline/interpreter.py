@@ -389,7 +389,9 @@ class Interpreter:
 def reapply_event(context: Context, event: Event, play_id: int, number: int) -> None:
     """Keep an earlier interpretation, and add only what a changed rule now accepts."""
     current = get_play(context.connection, play_id)  # None where a person removed it
-    if current is not None and current.watched_at is not None and current.watched_at == event.at:
+    if current is None or current.unwatched_at is not None:
+        return
+    if current.watched_at is not None and current.watched_at == event.at:
         change = Change(play=current, finished=True)
         plan_and_enqueue(context, event, change, play_id, f"{context.webhook_id}.{number}")
 
