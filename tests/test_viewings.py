@@ -270,6 +270,33 @@ def test_an_account_whose_own_mark_is_higher_hears_of_the_rest(at: Stories) -> N
     assert at.deliveries("tvtime").count(("watched", True)) == 1
 
 
+@pytest.mark.parametrize("stopped", [True, False])
+def test_a_look_at_the_end_makes_no_second_mark_at_an_account_with_a_lower_one(
+    at: Stories, stopped: bool
+) -> None:
+    at.rules("tvtime", watched_mark=50)
+    at.jellyfin("PlaybackStart", 0, at=0)
+    at.jellyfin("PlaybackStop", 45, at=45, PlayedToCompletion=True)
+    at.jellyfin("PlaybackStart", DAY, at=0)
+    at.jellyfin("PlaybackProgress", DAY + 0.5, at=24)
+    if stopped:
+        at.jellyfin("PlaybackStop", DAY + 1.5, at=25, PlayedToCompletion=False)
+    at.sweep(DAY + 200)
+
+    assert at.watched == [45]
+    assert at.deliveries("tvtime") == [("watched", True)]
+
+
+def test_half_of_a_rewatch_makes_the_mark_of_an_account_with_a_lower_one(at: Stories) -> None:
+    at.rules("tvtime", watched_mark=50)
+    at.jellyfin("PlaybackStart", 0, at=0)
+    at.jellyfin("PlaybackStop", 45, at=45, PlayedToCompletion=True)
+    at.jellyfin("PlaybackStart", DAY, at=0)
+    at.jellyfin("PlaybackStop", DAY + 25, at=25, PlayedToCompletion=False)
+
+    assert at.deliveries("tvtime") == [("watched", True), ("watched", True)]
+
+
 def test_a_rewatch_is_seen_though_the_stop_was_lost(at: Stories) -> None:
     at.plex("play", 0)
     at.plex("scrobble", 40, viewCount=1)

@@ -187,7 +187,8 @@ def stop(play: Play, event: Event, facts: Facts, anew: bool) -> Change:
         return Change(play=play, anew=anew)
     was_open = anew or play.state is not State.STOPPED
     tells = was_open and play.watched_at is None and now.percent(event.at) is not None
-    return Change(play=now, anew=anew, tell=Action.STOP if tells else None)
+    peek = not anew and is_peek(play, event, facts)
+    return Change(play=now, anew=anew, tell=Action.STOP if tells else None, peek=peek)
 
 
 def is_elsewhere(play: Play, event: Event) -> bool:
@@ -320,12 +321,13 @@ def close_silent(play: Play, facts: Facts, repeated_at: datetime | None = None) 
     """
     now = replace(play, state=State.STOPPED)
     ran_through = repeated_at is not None and play.item.kind is Kind.TRACK
+    at = min(repeated_at, play.last_at + remaining_time(play)) if repeated_at else play.last_at
+    played = timedelta(milliseconds=play.played_ms) + (at - play.last_at)
+    length = timedelta(milliseconds=play.duration_ms) if play.duration_ms else None
+    peek = facts.before is not None and not is_played_enough(played, facts.before, length, facts.runtime)
     if play.watched_at is None and (ran_through or is_reached(play, facts.mark)):
-        at = min(repeated_at, play.last_at + remaining_time(play)) if repeated_at else play.last_at
-        played = timedelta(milliseconds=play.played_ms) + (at - play.last_at)
-        length = timedelta(milliseconds=play.duration_ms) if play.duration_ms else None
-        if facts.before is None or is_played_enough(played, facts.before, length, facts.runtime):
-            return Change(play=replace(now, watched_at=at, by_position=True), finished=True)
-        return Change(play=replace(now, played_ms=0, known_percent=None), peek=True)
+        if peek:
+            return Change(play=replace(now, played_ms=0, known_percent=None), peek=True)
+        return Change(play=replace(now, watched_at=at, by_position=True), finished=True)
     tells = play.watched_at is None and play.percent(play.last_at) is not None
-    return Change(play=now, tell=Action.STOP if tells else None)
+    return Change(play=now, tell=Action.STOP if tells else None, peek=peek)
