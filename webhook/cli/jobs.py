@@ -229,7 +229,7 @@ def stop_job(database: Database, job_id: int, as_json: bool) -> None:
 def undo_import(at: Desk, job_id: int, as_json: bool) -> None:
     found_job(at.database, job_id)
     try:
-        done = at.run(import_undo.undo(at.database, job_id, at.trackers, None))
+        done = at.run(import_undo.undo(at.database, job_id, at.trackers, None, at.settings.watched_mark))
     except import_undo.NoUndo as error:
         raise Failed(f"Job {job_id} can't be undone: {error}.") from error
     left = f" {done.left:,} changed since and stay." if done.left else ""

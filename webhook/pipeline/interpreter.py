@@ -326,7 +326,7 @@ class Interpreter:
         entries: list[EventJson] = []
         for number, event in enumerate(read):
             entry: EventJson = {**event_json(event), "person": viewer.name}
-            play_id = find_earlier_play(row.events or [], entry)
+            play_id = find_earlier_play(reads.connection, row.events or [], entry)
             echo_of = find_echo(context, event) if play_id is None else None
             if echo_of is not None:
                 entries.append({**entry, "stopped": echo_reason(echo_of), "echo_of": echo_of})

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, and_, select, update
+from sqlalchemy import Connection, and_, bindparam, select, update
 
 from webhook.clock import stamp
 from webhook.domain.event import Action, Event, item_to_json
@@ -19,7 +19,8 @@ from webhook.domain.states import OPEN_STATES, DeliveryState
 from webhook.history.play_store import is_rewatch
 from webhook.queues import outbox
 from webhook.storage.json_shapes import DetailsJson, EventJson
-from webhook.storage.tables import WebhookRow, delivery
+from webhook.storage.prepared import Prepared
+from webhook.storage.tables import WebhookRow, delivery, play
 from webhook.storage.types import to_ms
 
 
@@ -173,10 +174,15 @@ SAME_FIELDS = (
 )
 
 
-def find_earlier_play(before: Sequence[Mapping[str, Any]], meaning: Mapping[str, Any]) -> int | None:
-    """The play that the same event belonged to when its webhook was interpreted before, or None."""
-    known = (entry for entry in before if is_same_event(entry, meaning) and entry.get("play"))
-    return next((int(entry["play"]) for entry in known), None)
+IS_THERE = Prepared(select(play.c.id).where(play.c.id == bindparam("play")))
+
+
+def find_earlier_play(
+    connection: Connection, before: Sequence[Mapping[str, Any]], meaning: Mapping[str, Any]
+) -> int | None:
+    """The play that the same event belonged to when its webhook was interpreted before; None also where that is gone."""
+    known = (int(entry["play"]) for entry in before if is_same_event(entry, meaning) and entry.get("play"))
+    return next((one for one in known if IS_THERE.scalar(connection, {"play": one}) is not None), None)
 
 
 def is_same_event(before: Mapping[str, Any], now: Mapping[str, Any]) -> bool:

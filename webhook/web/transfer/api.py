@@ -124,7 +124,9 @@ async def undo_import(call: Call[None, None]) -> UndoneImport:
         f"There is no job {wanted}.",
     )
     try:
-        done = await import_undo.undo(service.database, wanted, service.trackers, call.visitor.name)
+        done = await import_undo.undo(
+            service.database, wanted, service.trackers, call.visitor.name, service.settings.watched_mark
+        )
     except import_undo.NoUndo as error:
         raise Problem(409, f"Job {wanted} can't be undone: {error}.") from error
     service.interpreter.told.set()

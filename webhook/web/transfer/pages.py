@@ -347,7 +347,9 @@ class Transfer(Once):
         if shown is None:
             raise Problem(404, "There is no such import.")
         try:
-            await import_undo.undo(self.database, wanted, self.service.trackers, visitor.name)
+            await import_undo.undo(
+                self.database, wanted, self.service.trackers, visitor.name, self.service.settings.watched_mark
+            )
         except import_undo.NoUndo as error:
             raise Problem(409, f"This import cannot be undone: {error}.") from error
         self.service.interpreter.told.set()
