@@ -36,12 +36,13 @@ from webhook.storage.tables import PlayRecordRow, PlayRow, edit, play
 class Applied:
     """The change that an event made to a person's plays, and the play it is about.
 
-    `closed` is a play of which the event shows that its stop was lost.
+    `closed` is a play of which the event shows that its stop was lost, `listed` the sources of the lists that have it.
     """
 
     play_id: int | None = None
     change: Change | None = None
     closed: ClosedPlay | None = None
+    listed: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

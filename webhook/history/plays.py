@@ -30,7 +30,7 @@ from webhook.history.play_store import (
 )
 from webhook.storage.prepared import Prepared
 from webhook.storage.rows import fetch_all
-from webhook.storage.tables import PlayRow, play
+from webhook.storage.tables import PlayRow, play, play_record
 from webhook.storage.types import Utc
 
 PLAYABLE_KINDS = frozenset({Kind.MOVIE, Kind.EPISODE, Kind.TRACK})
@@ -64,6 +64,9 @@ def apply(
     change = advance(play_before, event, facts, source)
     if change is None:
         return Applied(play_id=found.id if found else None)
+    listed = frozenset() if change.anew else find_lists(connection, found, play_before, event)
+    if listed and is_finished_anew(play_before, event, facts, source):
+        change = replace(change, finished=True)
     if found is not None and change.left is not None and change.left != play_before:
         save_play(connection, person_id, change.left, found.id)
     known = play_before.item if play_before and not change.anew else None
@@ -73,7 +76,34 @@ def apply(
     store_keys(connection, person_id, play_id, known_by, is_new=is_new)
     if event.duration_ms and (play_before is None or not play_before.duration_ms):
         runtimes.learn_runtime(connection, event)
-    return Applied(play_id=play_id, change=replace(change, play=current), closed=closed)
+    return Applied(play_id=play_id, change=replace(change, play=current), closed=closed, listed=listed)
+
+
+SELECT_LISTS = Prepared(
+    select(play_record.c.source, play_record.c.before).where(
+        play_record.c.play_id == bindparam("play"), play_record.c.before.is_not(None)
+    )
+)
+
+
+def find_lists(
+    connection: Connection, found: FoundPlay | None, play_before: Play | None, event: Event
+) -> frozenset[str]:
+    """The sources of the lists whose row finished the play before the event that ends it was heard."""
+    if found is None or play_before is None or play_before.watched_at is None:
+        return frozenset()
+    if event.action not in (Action.STOP, Action.WATCHED) or play_before.unwatched_at is not None:
+        return frozenset()
+    rows = SELECT_LISTS.rows(connection, {"play": found.id})
+    return frozenset(source for source, before in rows if before.get("watched_at") is None)
+
+
+def is_finished_anew(play_before: Play | None, event: Event, facts: Facts, source: str) -> bool:
+    """True if the event would finish the play without its mark, so that it is news to trackers."""
+    if play_before is None:
+        return False
+    change = advance(replace(play_before, watched_at=None), event, facts, source)
+    return change is not None and change.finished and not change.anew
 
 
 def close_unstopped_play(

@@ -353,6 +353,7 @@ class Interpreter:
             plan_and_enqueue(theirs, closing_event(over.change), over.change, over.play_id, origin)
         if change is not None and number and change.tell is not None and not change.finished:
             return play_id  # second episode of one file: only its mark is sent
+        context = replace(context, known_at=reads.accounts_at(person_id, applied.listed))
         plan_and_enqueue(context, event, change, play_id, f"{context.webhook_id}.{number}")
         return play_id
 

@@ -23,6 +23,8 @@ from webhook.storage.prepared import Prepared
 from webhook.storage.tables import WebhookRow, delivery, play
 from webhook.storage.types import to_ms
 
+IMPORTED = "it was imported from there"
+
 
 @dataclass(frozen=True, slots=True)
 class Context:
@@ -35,6 +37,7 @@ class Context:
     targets: Sequence[Target]
     now: datetime
     space: str | None = None  # where an item's own key holds, if its server is not named
+    known_at: frozenset[int] = frozenset()  # the accounts that a play was imported from
 
 
 def space_of(row: WebhookRow) -> str:
@@ -51,6 +54,8 @@ def plan_and_enqueue(
         if planned.action in outbox.LIVE_ACTIONS and not planned.mark and context.now - event.at > LIVE:
             continue  # a live delivery that is too old to be of use
         skipped = planned.skipped
+        if planned.mark and planned.account_id in context.known_at:
+            skipped = skipped or IMPORTED
         undone: DetailsJson = {}
         if planned.action is Action.UNWATCHED and play_id is not None:
             untold, undone = find_undone(context, planned, play_id)

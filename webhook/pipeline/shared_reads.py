@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -36,6 +36,7 @@ class SharedReads:
     capabilities: Mapping[str, Capabilities]
     _people: dict[int, PersonRow | None] = field(default_factory=dict)
     _targets: dict[int, list[Target]] = field(default_factory=dict)
+    _trackers: dict[int, str] = field(default_factory=dict)
     _token_people: dict[int | None, int | None] = field(default_factory=dict)
     _rules: list[HouseholdRule] | None = None
 
@@ -56,6 +57,7 @@ class SharedReads:
         """A person's accounts that can receive deliveries."""
         if person_id not in self._targets:
             rows = fetch_all(self.connection, ACCOUNTS, AccountRow, {"person": person_id})
+            self._trackers |= {row.id: row.tracker for row in rows}
             self._targets[person_id] = [
                 Target(
                     id=row.id,
@@ -75,6 +77,12 @@ class SharedReads:
         viewer = self.person(person_id)
         own = Filters.from_json(viewer.filters if viewer else None)
         return own.is_by_place or any(target.rules.filters.is_by_place for target in self.targets(person_id))
+
+    def accounts_at(self, person_id: int, trackers: Collection[str]) -> frozenset[int]:
+        """A person's accounts at these trackers."""
+        if not trackers:
+            return frozenset()
+        return frozenset(one.id for one in self.targets(person_id) if self._trackers[one.id] in trackers)
 
     def household_rules(self) -> list[HouseholdRule]:
         if self._rules is None:
