@@ -91,9 +91,11 @@ def is_of_removed(play: Play, event: Event, facts: Facts, source: str) -> bool:
 def is_long_before(event: Event, play: Play) -> bool:
     """True if the event is of a viewing before this one, told of only now: its user was claimed since, or it waited.
 
-    Any other word than a start may be a late one of this viewing, whose beginning was not heard.
+    Any other word than a start may be a late one of this viewing, whose beginning was not heard. So may a start, where
+    nothing but the date of its mark is known.
     """
-    slack = TWIN_WINDOW if event.action is Action.START else REWATCH_WINDOW
+    dated_only = play.started_at == play.watched_at and play.position_ms is None
+    slack = TWIN_WINDOW if event.action is Action.START and not dated_only else REWATCH_WINDOW
     return event.at < earliest_start(play) - slack
 
 
