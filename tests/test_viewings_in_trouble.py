@@ -272,6 +272,19 @@ def test_a_song_of_which_only_stops_are_sent_is_heard_each_time(at: Stories) -> 
     assert at.watched == [3, 63, 123]
 
 
+def test_the_position_of_a_stop_that_comes_behind_its_tick_is_a_measure(at: Stories) -> None:
+    film = {"ItemType": "Movie", "Name": "Ten Minutes", "Year": 2001, "SeriesName": None, "SeriesId": None,
+            "SeasonNumber": None, "EpisodeNumber": None, "Provider_tmdb": "7", **NO_LENGTH}  # fmt: skip
+    again = {"kind": "movie", "title": "Ten Minutes", "year": 2001, "show": None, "season": None, "number": None,
+             "ids": {"tmdb": 7}}  # fmt: skip
+    at.jellyfin("UserDataSaved", 9.82, UtcTimestamp=after(9.82), **TICK, **film)
+    at.jellyfin("PlaybackStop", 9.9, at=9.81, UtcTimestamp=after(9.81), PlayedToCompletion=True, **film)
+    at.generic(DAY, action="start", **again)
+    at.generic(DAY + 9, action="watched", **again)
+
+    assert at.watched == [9.82, DAY + 9]
+
+
 # --- after a play was removed
 
 

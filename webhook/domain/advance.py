@@ -242,7 +242,11 @@ def complete_viewing(
     count = event.view_count if event.view_count is not None else now.view_count
     now = replace(now, view_count=count)
     if play.watched_at is not None:
-        counted = replace(now, by_position=now.by_position and by_position)
+        counted = replace(
+            now,
+            by_position=now.by_position and by_position,
+            played_ms=max(now.played_ms, position_of_end(play, event)),
+        )
         if play.resumed_at is None or event.at - play.resumed_at > SAME_MOMENT:
             counted = replace(counted, resumed_at=None, replayed_ms=0)
         return Change(play=counted, anew=anew)
@@ -257,6 +261,13 @@ def complete_viewing(
         now, watched_at=event.at, manual=event.manual, by_position=by_position, played_ms=measure(play, now, event, facts.before)
     )  # fmt: skip
     return Change(play=marked, anew=anew, finished=True)
+
+
+def position_of_end(play: Play, event: Event) -> int:
+    """The position of a stop that comes behind the mark it belongs to: so far it was played, at least; else 0."""
+    if event.action is not Action.STOP or play.watched_at is None or play.resumed_at is not None:
+        return 0
+    return (event.position_ms or 0) if event.at - play.watched_at <= twin_window(play, event) else 0
 
 
 def measure(play: Play, now: Play, event: Event, before: Play | None) -> int:
