@@ -6,9 +6,11 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from sqlalchemy import Connection
 
 from tests.test_interpreter import NOW
 from tests.test_viewings import DAY, MS, Stories, at, jellyfin
+from webhook.domain.event import item_from_json
 from webhook.history import edits
 from webhook.people import identities
 
@@ -385,3 +387,94 @@ def test_a_tick_with_its_old_date_counts_after_the_mark_was_taken_back(at: Stori
         )
 
     assert at.watched == [45]
+
+
+# --- what is said of a viewing that a person changed
+
+
+def correct(at: Stories, play_id: int = 1) -> None:
+    def run(connection: Connection) -> None:
+        item = item_from_json(edits.get_row(connection, play_id).item)
+        named = edits.correct_item(item, {"show": "Another", "show_ids": {"tvdb": 99}})
+        edits.correct_play(connection, play_id, named, {}, "me", NOW)
+
+    at.database.do(run)
+
+
+def redate(at: Stories, minutes: float) -> None:
+    wanted = NOW + timedelta(minutes=minutes)
+    at.database.do(
+        lambda connection: edits.redate_play(connection, 1, wanted, {}, "me", NOW + timedelta(hours=1))
+    )
+
+
+def shows(at: Stories) -> list[tuple[str, bool]]:
+    """The shows of the plays, and whether they were watched."""
+    return [(one.item["show"], one.watched_at is not None) for one in at.plays()]
+
+
+def test_what_is_corrected_while_it_plays_is_what_is_watched(at: Stories) -> None:
+    at.jellyfin("PlaybackStart", 0, at=0)
+    correct(at)
+    at.jellyfin("PlaybackProgress", 20, at=20)
+    at.jellyfin("PlaybackStop", 45, at=45, PlayedToCompletion=True)
+
+    assert shows(at) == [("Another", True)]
+    assert at.watched == [45]
+
+
+def test_what_plays_on_the_day_after_it_was_corrected_is_of_that_viewing(at: Stories) -> None:
+    at.plex("play", 0)
+    at.plex("stop", 20, viewOffset=20 * MS)
+    correct(at)
+    at.plex("play", DAY, viewOffset=20 * MS)
+    at.plex("scrobble", DAY + 20, viewCount=1)
+    at.plex("stop", DAY + 25)
+
+    assert shows(at) == [("Another", True)]
+
+
+def test_a_stop_that_is_said_again_after_a_correction_is_no_viewing(at: Stories) -> None:
+    at.jellyfin("PlaybackStart", 0, at=0)
+    at.jellyfin("PlaybackStop", 45, at=45, PlayedToCompletion=True)
+    correct(at)
+    at.jellyfin("PlaybackStop", 47, at=45, PlayedToCompletion=True)
+
+    assert at.watched == [45]
+
+
+def test_the_next_viewing_after_a_correction_is_of_what_the_server_says(at: Stories) -> None:
+    at.jellyfin("PlaybackStart", 0, at=0)
+    at.jellyfin("PlaybackStop", 45, at=45, PlayedToCompletion=True)
+    correct(at)
+    at.jellyfin("PlaybackStart", 60, at=0)
+    at.jellyfin("PlaybackStop", 105, at=45, PlayedToCompletion=True)
+    correct(at, 2)
+    at.jellyfin("PlaybackStop", 107, at=45, PlayedToCompletion=True)
+    at.jellyfin("PlaybackStart", DAY, at=0)
+
+    assert at.watched == [45, 105]
+    assert shows(at) == [("Another", True), ("Another", True), ("Tidewater", False)]
+
+
+def test_what_is_said_again_after_another_date_was_given_is_no_viewing(at: Stories) -> None:
+    at.jellyfin("PlaybackStart", 0, at=0)
+    at.jellyfin("PlaybackStop", 45, PlayedToCompletion=True)
+    redate(at, -2 * DAY)
+    at.jellyfin("PlaybackStop", 460, PlayedToCompletion=True, UtcTimestamp=after(45))
+
+    assert at.watched == [-2 * DAY]
+
+
+@pytest.mark.parametrize("position", [0, None])
+@pytest.mark.parametrize("date", [-2 * DAY, -15, 50])
+def test_what_is_played_again_after_another_date_was_given_counts(
+    at: Stories, date: float, position: float | None
+) -> None:
+    at.jellyfin("PlaybackStart", 0, at=0)
+    at.jellyfin("PlaybackStop", 45, at=45, PlayedToCompletion=True)
+    redate(at, date)
+    at.jellyfin("PlaybackStart", 70, at=position)
+    at.jellyfin("PlaybackStop", 115, at=45, PlayedToCompletion=True)
+
+    assert at.watched == [date, 115]

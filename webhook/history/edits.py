@@ -31,6 +31,7 @@ from webhook.domain.items import keys
 from webhook.domain.play import Change, Dated, Play, State
 from webhook.domain.rules import AccountRules, Target, plan_deliveries
 from webhook.domain.states import OPEN_STATES, DeliveryState
+from webhook.history.edited_plays import earlier_key
 from webhook.history.play_store import has_other_viewing, is_rewatch, merge_items, play_from_row, store_keys
 from webhook.queues import outbox
 from webhook.queues.outbox import NewDelivery
@@ -151,8 +152,10 @@ def correct_play(
     row = get_row(connection, play_id)
     changed = {"item": item_to_json(item), "kind": item.kind.value}
     done = change_play(connection, row, changed, "corrected", can, by, now)
-    connection.execute(delete(play_key).where(play_key.c.play_id == play_id))
-    store_keys(connection, row.person_id, play_id, keys(item))
+    mine = play_key.c.play_id == play_id
+    before = connection.execute(select(play_key.c.key).where(mine)).scalars().all()
+    connection.execute(delete(play_key).where(mine))
+    store_keys(connection, row.person_id, play_id, {*keys(item), *map(earlier_key, before)})
     return done
 
 

@@ -15,6 +15,7 @@ from webhook.domain.play import Facts, Play, State
 from webhook.domain.playback import TWIN_WINDOW
 from webhook.domain.viewing import begins_later, is_same_viewing
 from webhook.history import runtimes
+from webhook.history.edited_plays import find_edited_play
 from webhook.history.past_records import Applied, apply_record
 from webhook.history.play_store import (
     SELECT_KEYS_OF,
@@ -51,6 +52,12 @@ def apply(
     if event.recorded or event.undated:
         return apply_record(connection, person_id, event, source, known_by)
     found = find_play(connection, person_id, event, known_by)
+    edited = find_edited_play(connection, person_id, event, known_by, found, mark)
+    if edited is not None and edited.redated:
+        return Applied(play_id=edited.id)
+    if edited is not None:  # the item is the one that a person named
+        event = replace(event, item=edited.play.item, item_key=None, show_key=None)
+        known_by, found = play_keys(event.item), FoundPlay(id=edited.id, play=edited.play)
     if found is not None and found.play is None:
         return Applied(play_id=found.id)
     closed = close_unstopped_play(connection, person_id, found, event, mark)

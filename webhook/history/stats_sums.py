@@ -31,6 +31,7 @@ from typing_extensions import TypedDict
 
 from webhook.domain.event import Kind
 from webhook.domain.play import Dated
+from webhook.history.edited_plays import EARLIER
 from webhook.history.shows import counts_as_viewing
 from webhook.history.stats_span import Span, in_span, select_viewings
 from webhook.storage.json_fields import Count
@@ -273,6 +274,7 @@ def was_watched_before() -> ColumnElement[bool]:
         .where(
             known.c.play_id == play.c.id,
             known.c.key.not_like("track%"),
+            known.c.key.not_like(f"{EARLIER}%"),
             before.c.unwatched_at.is_(None),
             before.c.removed_at.is_(None),
             or_(
@@ -286,7 +288,11 @@ def was_watched_before() -> ColumnElement[bool]:
 
 def count_all_rewatches(connection: Connection, person_id: int, until: datetime | None) -> int:
     """The same for all years, where one pass over the keys shared by several plays costs less."""
-    mine = (play_key.c.person_id == person_id, play_key.c.key.not_like("track%"))
+    mine = (
+        play_key.c.person_id == person_id,
+        play_key.c.key.not_like("track%"),
+        play_key.c.key.not_like(f"{EARLIER}%"),
+    )
     again = select(play_key.c.key).where(*mine).group_by(play_key.c.key).having(func.count() > 1)
     turn_of = func.row_number().over(partition_by=play_key.c.key, order_by=(play.c.watched_at, play.c.id))
     turned = (
