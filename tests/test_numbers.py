@@ -20,7 +20,7 @@ from webhook.domain.event import Episode, Ids, Item, Kind, Movie, Show, Track
 from webhook.domain.items import keys
 from webhook.domain.outcome import Retry
 from webhook.domain.play import Dated, Play, State
-from webhook.history import library, shows
+from webhook.history import edits, library, shows
 from webhook.history import stats as numbers
 from webhook.history.play_store import save_play, store_keys
 from webhook.lookups import Candidate, FoundEpisode, ListedEpisode, Lookup
@@ -56,6 +56,9 @@ class Shelf:
         self.database.do(
             lambda connection: connection.execute(update(play).where(play.c.id == play_id).values(values))
         )
+
+    def correct(self, play_id: int, item: Item) -> None:
+        self.database.do(lambda connection: edits.correct_play(connection, play_id, item, {}, "me", NOW))
 
     def follow(self, title: str, ids: Ids, state: str = "following") -> None:
         show = Show(title=title, ids=ids)
@@ -283,6 +286,15 @@ def test_a_rewatch_is_what_was_seen_before_whichever_ids_it_came_with(anna: Shel
     assert anna.numbers(2026)["rewatches"] == 3
     assert anna.numbers(2025)["rewatches"] == 0
     assert anna.numbers(None)["rewatches"] == 3
+
+
+def test_what_was_corrected_to_two_films_is_no_rewatch(anna: Shelf) -> None:
+    for day, title in ((1, "Salt Road"), (2, "Low Water")):
+        made = anna.seen(film("Not This"), at(f"2026-04-0{day}T20:00"))
+        anna.correct(made, film(title))
+
+    assert anna.numbers(2026)["rewatches"] == 0
+    assert anna.numbers(None)["rewatches"] == 0
 
 
 def test_a_show_told_with_other_ids_or_by_its_title_alone_is_one_show(anna: Shelf) -> None:
