@@ -939,13 +939,15 @@ def test_a_trace_without_deliveries_says_why_there_are_none(home: Home) -> None:
     assert "deliveries none of its own; those of this play come from webhook 2" in beside
 
 
-def test_a_trace_says_what_to_do_about_an_identity_that_nobody_claims(home: Home) -> None:
+@pytest.mark.parametrize("name", ["ben", "Ben from the attic", "O'Brien"])
+def test_a_trace_says_what_to_do_about_an_identity_that_nobody_claims(home: Home, name: str) -> None:
     home.received(watched("anna"))
 
-    told = home.run("trace", str(home.received(watched("ben")))).stdout
+    told = home.run("trace", str(home.received(watched(name)))).stdout
 
     assert "unclaimed" in told
-    assert "watchmark people claim" in told
+    command = told.partition("Claim it: ")[2].partition(". It is kept")[0]
+    assert shlex.split(command) == ["watchmark", "people", "claim", "PERSON", f"plex:{name}"]
 
 
 def test_a_title_cannot_steer_the_terminal(home: Home) -> None:

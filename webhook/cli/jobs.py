@@ -232,12 +232,12 @@ def undo_import(at: Desk, job_id: int, as_json: bool) -> None:
         done = at.run(import_undo.undo(at.database, job_id, at.trackers, None, at.settings.watched_mark))
     except import_undo.NoUndo as error:
         raise Failed(f"Job {job_id} can't be undone: {error}.") from error
-    left = f" {done.left:,} changed since and stay." if done.left else ""
+    left = f" {done.left:,} changed since and {'stays' if done.left == 1 else 'stay'}." if done.left else ""
     answer = {"job": job_id, "undone": True, **done.to_json()}
     say(
         as_json,
         answer,
-        f"Job {job_id} is undone: {count_of(done.removed, 'play')} removed, {done.restored:,} changes put back.{left}",
+        f"Job {job_id} is undone: {count_of(done.removed, 'play')} removed, {count_of(done.restored, 'change')} put back.{left}",
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from typing import Any, NotRequired, cast
 
@@ -221,8 +222,9 @@ def explain_missing_claim(row: WebhookRow) -> str:
             f"Somebody else claims {row.source}:{user}, and this came by an address that belongs to one person. "
             "For several people use an address that belongs to nobody: watchmark urls"
         )
+    quoted = shlex.quote(f"{row.source}:{user}")
     return (
-        f"Nobody claims {row.source}:{user}. Claim it: watchmark people claim PERSON '{row.source}:{user}'. "
+        f"Nobody claims {row.source}:{user}. Claim it: watchmark people claim PERSON {quoted}. "
         "It is kept, and interpreted as soon as somebody does."
     )
 
