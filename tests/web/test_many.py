@@ -200,7 +200,7 @@ def heard(home: Household, count: int) -> None:
              "events": [event]}
             for number in range(count)
         ]  # fmt: skip
-        puts = [
+        puts: list[dict[str, object]] = [
             {"account_id": told, "webhook_id": 100 + number, "key": str(number), "action": "watched", "mark": True,
              "happened_at": now, "item": item, "details": {}, "state": "done", "answer": LONG[:200], "created_at": now}
             for number in range(count)

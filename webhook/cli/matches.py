@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 import typer
 from sqlalchemy import Connection
+from typing_extensions import TypedDict
 
 from webhook import clock
 from webhook.cli._common import (
@@ -70,6 +71,14 @@ def unmatched_lines(entry: Mapping[str, Any], key: str, where: str) -> Iterator[
     yield f"    Choose: watchmark match {shlex.quote(key)} --tvdb N, --tmdb N, --imdb tt…{more}"
 
 
+class ChosenMatch(TypedDict):
+    """What a choice settled: keys of questions, and the deliveries to send or the imported plays."""
+
+    keys: list[str]
+    deliveries: list[int]
+    plays: int | None
+
+
 @app.command("match")
 def match_command(
     what: Annotated[
@@ -93,7 +102,7 @@ def match_command(
         raise typer.BadParameter("An IMDb ID looks like tt0903747.")
     now = clock.now()
 
-    def choose(connection: Connection) -> dict[str, Any]:
+    def choose(connection: Connection) -> ChosenMatch:
         if not what.isdecimal():
             chosen_ids, title = (
                 (ids, None) if candidate is None else lookup_queue.candidate(connection, what, candidate)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import typer
 from sqlalchemy import Connection
+from typing_extensions import TypedDict
 
 from webhook import clock, sources
 from webhook.accounts import sealed_secrets
@@ -43,6 +44,33 @@ class NewToken:
     @property
     def is_feed(self) -> bool:
         return self.scopes is not None and Scope.CALENDAR in self.scopes
+
+
+class CreatedToken(TypedDict):
+    """What is shown of a new token, this once."""
+
+    id: int
+    kind: str
+    name: str | None
+    person: str | None
+    scopes: list[str] | None
+    expires_at: str | None
+    secret: str
+
+
+class ListedToken(TypedDict):
+    """A token as the list shows it, without its secret."""
+
+    id: int
+    kind: str
+    name: str | None
+    person: str | None
+    scopes: list[str] | None
+    created_at: str | None
+    expires_at: str | None
+    expired: bool
+    revoked_at: str | None
+    problem: str | None
 
 
 @token_app.command("new")
@@ -81,7 +109,7 @@ def token_new(
     say(as_json, {**made, "calendar": feed if asked.is_feed else None}, line)
 
 
-def make_token(connection: Connection, seal: Seal, asked: NewToken, secret: str) -> dict[str, Any]:
+def make_token(connection: Connection, seal: Seal, asked: NewToken, secret: str) -> CreatedToken:
     """Store the token and return what is shown of it once."""
     row = person_or_only(connection, asked.whose) if asked.whose is not None or asked.is_feed else None
     now = clock.now()
@@ -135,19 +163,27 @@ def token_list(as_json: Json = False) -> None:
         say(True, {"tokens": rows})
         return
     columns = ("id", "kind", "name", "person", "scopes", "created_at", "expires_at", "revoked_at")
-    print_table(columns, [[cell(row, name) for name in columns] for row in rows], "No tokens yet.")
+    print_table(columns, [cells(row) for row in rows], "No tokens yet.")
     say(False, None, *(f"Webhook token {row['id']}: {row['problem']}" for row in rows if row["problem"]))
 
 
-def cell(row: dict[str, Any], column: str) -> Any:
-    if column == "scopes":
-        return spell(row["scopes"]) if row["kind"] == "api" else None
-    if column == "expires_at" and row["expired"]:
-        return f"expired {row['expires_at']}"
-    return row[column]
+def cells(token: ListedToken) -> list[object]:
+    """A line of the table."""
+    expires_at = f"expired {token['expires_at']}" if token["expired"] else token["expires_at"]
+    scopes = spell(token["scopes"]) if token["kind"] == "api" else None
+    return [
+        token["id"],
+        token["kind"],
+        token["name"],
+        token["person"],
+        scopes,
+        token["created_at"],
+        expires_at,
+        token["revoked_at"],
+    ]
 
 
-def all_tokens(connection: Connection, seal: Seal) -> list[dict[str, Any]]:
+def all_tokens(connection: Connection, seal: Seal) -> list[ListedToken]:
     now = clock.now()
     return [
         {

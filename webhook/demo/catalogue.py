@@ -9,8 +9,8 @@ from functools import cached_property
 from typing import TypedDict
 
 from webhook.domain.event import Episode, Ids, Movie, Track
+from webhook.domain.json_shapes import IdsJson
 from webhook.lookups import ListedEpisode
-from webhook.storage.json_shapes import IdsJson
 
 FIRST_ID = 99_000_000
 """Far above the ids that services give, so that no link and no lookup finds anything real."""

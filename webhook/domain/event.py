@@ -8,8 +8,9 @@ from dataclasses import dataclass, field, fields
 from datetime import datetime
 from enum import StrEnum
 from operator import attrgetter
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
+from webhook.domain.json_shapes import ItemJson
 from webhook.texts import texts
 
 
@@ -284,13 +285,13 @@ class Unreadable(Exception):
     """A payload of unknown shape; the webhook is quarantined with this reason."""
 
 
-def item_to_json(item: Item) -> dict[str, Any]:
+def item_to_json(item: Item) -> ItemJson:
     """The item as JSON, by field name; `Ids` hold only what is known."""
     described: dict[str, Any] = {"kind": item.kind.value}
     for entry in fields(item):
         value = getattr(item, entry.name)
         described[entry.name] = value.by_namespace() if isinstance(value, Ids) else value
-    return described
+    return cast(ItemJson, described)
 
 
 def event_to_json(event: Event) -> dict[str, Any]:

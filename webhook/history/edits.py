@@ -28,6 +28,7 @@ from webhook.domain.event import (
     item_to_json,
 )
 from webhook.domain.items import keys
+from webhook.domain.json_shapes import IdsJson, ItemJson
 from webhook.domain.play import Change, Dated, Play, State
 from webhook.domain.rules import AccountRules, Target, plan_deliveries
 from webhook.domain.states import OPEN_STATES, DeliveryState
@@ -37,7 +38,7 @@ from webhook.queues import outbox
 from webhook.queues.outbox import NewDelivery
 from webhook.storage.db import fresh_ids
 from webhook.storage.json_fields import Id, Time
-from webhook.storage.json_shapes import DetailsJson, IdsJson, ItemJson, JsonObject
+from webhook.storage.json_shapes import DetailsJson, JsonObject
 from webhook.storage.rows import fetch_all, fetch_first
 from webhook.storage.tables import AccountRow, EditRow, PlayRow, account, delivery, edit, play, play_key
 from webhook.storage.types import to_ms

@@ -22,9 +22,9 @@ from webhook.domain.event import (
     item_to_json,
 )
 from webhook.domain.items import fold_title, keys
+from webhook.domain.json_shapes import IdsJson
 from webhook.domain.pictures import picture_key
 from webhook.storage.json_fields import ItemFields, PictureKey, Time, one_of
-from webhook.storage.json_shapes import IdsJson
 from webhook.storage.rows import fetch_all, fetch_first, fetch_with
 from webhook.storage.tables import FollowRow, LibraryRow, follow, library, person
 

@@ -14,10 +14,11 @@ from sqlalchemy import Connection, insert, select
 
 from webhook.domain.event import Action, Episode, Event, Ids, Item, Kind, Season, Show, item_from_json
 from webhook.domain.items import fold_title
+from webhook.domain.json_shapes import ListedEpisodeJson
 from webhook.history import shows
 from webhook.history.library import show_key
 from webhook.queues import inbox
-from webhook.storage.json_shapes import EventJson, ListedEpisodeJson
+from webhook.storage.json_shapes import EventJson
 from webhook.storage.tables import WebhookRow, episode_list, follow, play, play_key
 
 TICKS = frozenset({Action.WATCHED, Action.UNWATCHED})

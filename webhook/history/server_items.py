@@ -15,10 +15,10 @@ from sqlalchemy import Connection, bindparam, delete, insert, select, update
 
 from webhook.domain.copies import Copy, copy_keys
 from webhook.domain.event import Item, item_from_json, item_to_json
+from webhook.domain.json_shapes import ItemJson
 from webhook.domain.states import DeliveryState
 from webhook.queues.leases import wake_lanes
 from webhook.storage.db import fresh_ids
-from webhook.storage.json_shapes import ItemJson
 from webhook.storage.locks import try_locks
 from webhook.storage.prepared import Prepared
 from webhook.storage.rows import fetch_all

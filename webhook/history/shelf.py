@@ -11,8 +11,8 @@ from sqlalchemy import Connection, and_, bindparam, delete, insert, select, upda
 
 from webhook.domain.event import Episode, Item, Movie, item_from_json, item_to_json
 from webhook.domain.items import keys
+from webhook.domain.json_shapes import ItemJson
 from webhook.storage.db import Database
-from webhook.storage.json_shapes import ItemJson
 from webhook.storage.prepared import Prepared
 from webhook.storage.rows import fetch_all, fetch_first
 from webhook.storage.tables import follow, tick

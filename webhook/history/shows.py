@@ -35,6 +35,7 @@ from typing_extensions import TypedDict
 from webhook import clock
 from webhook.domain.event import Episode, Ids, Kind, Show
 from webhook.domain.items import id_keys, keys
+from webhook.domain.json_shapes import IdsJson, ListedEpisodeJson
 from webhook.domain.outcome import Undelivered
 from webhook.domain.pictures import picture_key
 from webhook.history import runtimes
@@ -43,7 +44,6 @@ from webhook.lookups import ListedEpisode, Lookup
 from webhook.queues import inbox
 from webhook.storage.db import Database, Unavailable
 from webhook.storage.json_fields import Count, PictureKey
-from webhook.storage.json_shapes import IdsJson, ListedEpisodeJson
 from webhook.storage.json_sql import json_rows, json_text
 from webhook.storage.tables import episode_list, follow, play, play_key, webhook
 

@@ -15,13 +15,13 @@ from typing_extensions import TypedDict
 
 from webhook.domain.event import ID_NAMES, Ids, Kind, Movie, Show, Track
 from webhook.domain.items import fold_title
+from webhook.domain.json_shapes import IdsJson
 from webhook.domain.pictures import picture_key
 from webhook.history import shows
 from webhook.history.library import show_key
 from webhook.history.shows import Listing, Place
 from webhook.history.stats_sums import Sums, TitleCount
 from webhook.storage.json_fields import Count, PictureKey
-from webhook.storage.json_shapes import IdsJson
 from webhook.storage.types import to_ms
 
 TOP_SIZE = 10

@@ -10,6 +10,7 @@ from sqlalchemy import Connection, delete, insert, select, update
 
 from webhook.domain.event import Episode, Ids, Item, Kind, Movie, Season, Show, Track, item_from_json
 from webhook.domain.items import fold_title
+from webhook.domain.json_shapes import IdsJson
 from webhook.domain.states import DeliveryState
 from webhook.queries.deliveries import (
     DeliveryDetail,
@@ -20,7 +21,6 @@ from webhook.queries.deliveries import (
 )
 from webhook.queries.paging import PAGE_SIZE, Page, fetch_page
 from webhook.queues import parking
-from webhook.storage.json_shapes import IdsJson
 from webhook.storage.tables import delivery, match, webhook
 
 CHOOSABLE = ("tvdb", "tmdb", "imdb", "trakt", "simkl", "slug", "mal")

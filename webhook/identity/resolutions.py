@@ -11,6 +11,7 @@ from sqlalchemy import Connection, delete, insert, select
 
 from webhook.domain.event import Episode, Ids, Item, Kind, Movie, Show, item_to_json
 from webhook.domain.items import fold_title
+from webhook.domain.json_shapes import IdsJson
 from webhook.storage.db import fresh_ids
 from webhook.storage.tables import item as item_table
 from webhook.storage.tables import item_id, item_key
@@ -109,7 +110,7 @@ def find_item_ids(connection: Connection, under: Sequence[str]) -> KnownItem | N
     if known is None:
         return None
     row = connection.execute(select(item_table).where(item_table.c.id == known)).one()
-    ids: dict[str, dict[str, Any]] = {"own": {}, "show": {}}
+    ids: dict[str, IdsJson] = {"own": {}, "show": {}}
     for one in connection.execute(select(item_id).where(item_id.c.item_id == known)):
         ids[one.whose][one.namespace] = one.value if one.namespace in TEXT_NAMESPACES else int(one.value)
     return KnownItem(Ids.from_json(ids["own"]), Ids.from_json(ids["show"]), row.season, row.number)
@@ -167,7 +168,8 @@ def store_resolution(connection: Connection, resolution: Resolution) -> int:
 
 def id_rows(resolution: Resolution, whose: str, ids: Ids) -> Iterator[dict[str, Any]]:
     """Each id with where it came from: the webhook itself, or the lookups."""
-    said = (item_to_json(resolution.asked).get("ids" if whose == "own" else "show_ids")) or {}
+    asked = item_to_json(resolution.asked)
+    said = (asked.get("ids") if whose == "own" else asked.get("show_ids")) or {}
     via = "+".join(resolution.via)[:32] or "webhook"
     sure = CONFIDENCE["title"] if "title" in resolution.via else CONFIDENCE["own"]
     for name, value in ids.by_namespace().items():

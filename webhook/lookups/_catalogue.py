@@ -15,7 +15,7 @@ from webhook.domain import values
 from webhook.domain.event import Episode, Ids, Kind
 
 if TYPE_CHECKING:
-    from webhook.storage.json_shapes import ListedEpisodeJson
+    from webhook.domain.json_shapes import ListedEpisodeJson
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

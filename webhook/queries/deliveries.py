@@ -14,6 +14,7 @@ from typing_extensions import TypedDict
 from webhook import clock, trackers
 from webhook.clock import stamp
 from webhook.domain.event import item_from_json, item_to_json
+from webhook.domain.json_shapes import ItemJson
 from webhook.domain.outcome import LIMITS, PARKED, Park, explain_limit, parked_sentence
 from webhook.domain.rules import DRY_RUN
 from webhook.domain.states import NEEDS_PERSON, DeliveryState
@@ -28,7 +29,7 @@ from webhook.storage.json_fields import (
     Time,
     one_of,
 )
-from webhook.storage.json_shapes import CandidateJson, DetailsJson, ExchangeJson, ItemJson
+from webhook.storage.json_shapes import CandidateJson, DetailsJson, ExchangeJson
 from webhook.storage.rows import fetch_all, fetch_first
 from webhook.storage.tables import AttemptRow, WebhookRow, account, attempt, delivery, person
 

@@ -10,9 +10,10 @@ from sqlalchemy import Connection, Select, func, select
 from typing_extensions import TypedDict
 
 from webhook.clock import stamp
+from webhook.domain.json_shapes import ItemJson
 from webhook.domain.states import HandMarkState
 from webhook.storage.json_fields import ActionWord, Count, Id, KindWord, Time
-from webhook.storage.json_shapes import EventJson, ItemJson
+from webhook.storage.json_shapes import EventJson
 from webhook.storage.rows import fetch_all
 from webhook.storage.tables import account, hand_mark, person, watchlist_copy, watchlist_read, webhook
 

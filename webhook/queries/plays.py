@@ -14,6 +14,7 @@ from sqlalchemy import ColumnElement, Connection, Select, Text, and_, or_, selec
 from webhook import clock
 from webhook.clock import stamp
 from webhook.domain.event import item_to_json
+from webhook.domain.json_shapes import IdsJson
 from webhook.domain.pictures import SHOW_TITLE, picture_key, server_picture_key
 from webhook.domain.play import Dated, State
 from webhook.domain.states import DeliveryState
@@ -24,7 +25,6 @@ from webhook.queries.deliveries import DeliveryJson
 from webhook.queries.paging import MAX_PAGE_SIZE, PAGE_SIZE, TextPage
 from webhook.queries.people import person_names
 from webhook.storage.json_fields import Id, ItemFields, PictureKey, Time, one_of
-from webhook.storage.json_shapes import IdsJson
 from webhook.storage.json_sql import json_text
 from webhook.storage.rows import fetch_all, fetch_first
 from webhook.storage.tables import PlayRow, account, delivery, person, play

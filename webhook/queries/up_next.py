@@ -13,13 +13,13 @@ from sqlalchemy import Connection, select
 
 from webhook.domain.event import Episode, Ids, Kind, Show, item_from_json
 from webhook.domain.items import fold_title
+from webhook.domain.json_shapes import IdsJson, ItemJson
 from webhook.domain.pictures import picture_key
 from webhook.history import shows
 from webhook.history.library import FOLLOWING, list_follows, show_key
 from webhook.history.shows import Listing, Place
 from webhook.lookups import ListedEpisode
 from webhook.storage.json_fields import Count, ItemFields, PictureKey
-from webhook.storage.json_shapes import IdsJson, ItemJson
 from webhook.storage.rows import fetch_all
 from webhook.storage.tables import play
 

@@ -11,13 +11,13 @@ from typing_extensions import TypedDict
 
 from webhook.clock import stamp
 from webhook.domain.event import Action, Item, item_from_json
+from webhook.domain.json_shapes import IdsJson
 from webhook.domain.pictures import picture_key
 from webhook.domain.watchlist import ItemIndex, Leaving
 from webhook.history import watchlist_reads
 from webhook.history.edits import Recipients
 from webhook.history.library import WATCHLIST, list_entries
 from webhook.storage.json_fields import Count, KindWord, PictureKey, Time, one_of
-from webhook.storage.json_shapes import IdsJson
 from webhook.storage.rows import fetch_all
 from webhook.storage.tables import AccountRow, LibraryRow, PersonRow, account
 from webhook.trackers import label

@@ -13,12 +13,13 @@ from typing_extensions import TypedDict
 from webhook.clock import stamp
 from webhook.domain import lenient_json, redaction
 from webhook.domain.event import REASONS, Unreadable
+from webhook.domain.json_shapes import IdsJson
 from webhook.domain.states import WebhookState
 from webhook.people.identities import CLAIMED_BY_ANOTHER, UNNAMED_USER
 from webhook.queries.deliveries import DeliveryJson, deliveries_by_webhook
 from webhook.queues.inbox import CATCH_UP, LISTENED_CONTENT_TYPE, event_origin
 from webhook.storage.json_fields import ActionWord, Id, KindWord, Time, WebhookStateWord
-from webhook.storage.json_shapes import EventJson, IdsJson
+from webhook.storage.json_shapes import EventJson
 from webhook.storage.rows import fetch_first
 from webhook.storage.tables import WebhookRow, webhook
 

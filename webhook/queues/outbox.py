@@ -11,12 +11,12 @@ from sqlalchemy import Boolean, Connection, and_, bindparam, func, insert, or_, 
 
 from webhook.domain.advance import VIEWING_ACTIONS
 from webhook.domain.event import Action, Item, item_to_json
+from webhook.domain.json_shapes import ItemJson
 from webhook.domain.retry import LIVE
 from webhook.domain.states import OPEN_STATES, DeliveryState
 from webhook.queues.leases import wake_lanes
 from webhook.queues.parking import find_limit, revive
 from webhook.storage.db import fresh_ids
-from webhook.storage.json_shapes import ItemJson
 from webhook.storage.prepared import Prepared
 from webhook.storage.rows import fetch_one
 from webhook.storage.tables import account, delivery

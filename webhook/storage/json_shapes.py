@@ -2,35 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any, Required
+from typing import Any
 
 from pydantic.json_schema import SkipJsonSchema
 from typing_extensions import TypedDict
 
+from webhook.domain.json_shapes import IdsJson
 from webhook.storage.json_fields import KindWord
 
 JsonObject = dict[str, Any]
 """An object whose fields are known only to its writer and reader."""
-
-IdsJson = dict[str, int | str]
-"""Ids by namespace, as `Ids.by_namespace` returns them."""
-
-
-class ItemJson(TypedDict, total=False):
-    """An item, as `item_to_json` writes it; which fields there are depends on its kind."""
-
-    kind: Required[str]
-    title: str | None
-    year: int | None
-    ids: IdsJson
-    show: str | None
-    show_ids: IdsJson
-    season: int | None
-    number: int | None
-    numbering: str
-    artist: str | None
-    album: str | None
-    album_artist: str | None
 
 
 class EventJson(TypedDict, total=False):
@@ -66,17 +47,6 @@ class EventJson(TypedDict, total=False):
     echo_of: int
     episodes: int
     waits_for: str | None
-
-
-class ListedEpisodeJson(TypedDict, total=False):
-    """An episode of a show's list, as `ListedEpisode.to_json` writes it."""
-
-    season: Required[int]
-    number: Required[int]
-    title: str | None
-    aired: str | None
-    ids: IdsJson
-    minutes: int
 
 
 class ListsJson(TypedDict, total=False):

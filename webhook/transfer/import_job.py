@@ -11,7 +11,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
 from functools import partial
-from typing import Any
 
 import structlog
 from sqlalchemy import Connection
@@ -19,6 +18,7 @@ from typing_extensions import TypedDict
 
 from webhook import clock
 from webhook.domain.event import item_to_json
+from webhook.domain.json_shapes import ItemJson
 from webhook.domain.outcome import Undelivered
 from webhook.domain.play import Play
 from webhook.lookups import Lookup
@@ -89,7 +89,7 @@ class QuestionJson(TypedDict):
 class SampleJson(TypedDict):
     """One of the first plays of a file, as it would be imported."""
 
-    item: dict[str, Any]
+    item: ItemJson
     watched_at: Time | None
     dated: str
 
@@ -101,7 +101,7 @@ class ReportJson(TypedDict):
     counts: ImportCountsJson
     first: Time | None
     last: Time | None
-    without_ids: list[dict[str, Any]]
+    without_ids: list[ItemJson]
     bad: list[BadEntryJson]
     left_out: list[LeftOutJson]
     cancelled: bool
@@ -120,7 +120,7 @@ class Report:
     last: datetime | None = None
     bad: list[Bad] = field(default_factory=list)
     left_out: list[LeftOut] = field(default_factory=list)
-    without_ids: list[dict[str, Any]] = field(default_factory=list)
+    without_ids: list[ItemJson] = field(default_factory=list)
     job_id: int | None = None
     cancelled: bool = False
     whole: bool = True

@@ -6,11 +6,11 @@ import asyncio
 import contextlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 from typing_extensions import TypedDict
 
 from webhook.domain.event import item_to_json
+from webhook.domain.json_shapes import ItemJson
 from webhook.domain.outcome import Undelivered
 from webhook.lookups import Lookup
 from webhook.storage.json_fields import Count
@@ -32,7 +32,7 @@ class TriedTitlesJson(TypedDict):
 
     tried: Count
     found: Count
-    waiting: list[dict[str, Any]]
+    waiting: list[ItemJson]
 
 
 @dataclass(slots=True)

@@ -8,7 +8,8 @@ from typing import Any
 from sqlalchemy import BigInteger, Index, false
 from sqlmodel import Field
 
-from webhook.storage.json_shapes import IdsJson, ItemJson, JsonObject
+from webhook.domain.json_shapes import IdsJson, ItemJson
+from webhook.storage.json_shapes import JsonObject
 from webhook.storage.tables.base import TableRow, id_field, partial_index, table_of
 from webhook.storage.types import Id, JsonText, Utc
 

@@ -7,7 +7,8 @@ from datetime import datetime
 from sqlalchemy import Index, Text
 from sqlmodel import Field
 
-from webhook.storage.json_shapes import CandidateJson, IdsJson, ItemJson, ListedEpisodeJson
+from webhook.domain.json_shapes import IdsJson, ItemJson, ListedEpisodeJson
+from webhook.storage.json_shapes import CandidateJson
 from webhook.storage.tables.base import TableRow, id_field, table_of
 from webhook.storage.types import Id, JsonText, Utc
 

@@ -8,12 +8,12 @@ from typing import Any
 from sqlalchemy import Index, Text, UniqueConstraint
 from sqlmodel import Field
 
+from webhook.domain.json_shapes import ItemJson
 from webhook.storage.json_shapes import (
     CandidateJson,
     DetailsJson,
     EventJson,
     ExchangeJson,
-    ItemJson,
     JsonObject,
     RulesJson,
 )

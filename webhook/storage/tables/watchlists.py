@@ -7,7 +7,7 @@ from datetime import datetime
 from sqlalchemy import Text, false
 from sqlmodel import Field
 
-from webhook.storage.json_shapes import ItemJson
+from webhook.domain.json_shapes import ItemJson
 from webhook.storage.tables.base import TableRow, id_field, table_of
 from webhook.storage.types import Id, JsonText, Utc
 

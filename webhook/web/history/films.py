@@ -16,6 +16,7 @@ from webhook import clock
 from webhook.clock import stamp
 from webhook.domain.event import Ids, Movie, item_from_json
 from webhook.domain.items import keys, same_item
+from webhook.domain.json_shapes import IdsJson
 from webhook.domain.pictures import picture_key
 from webhook.domain.play import Dated
 from webhook.history import library
@@ -24,7 +25,6 @@ from webhook.history.play_store import SELECT_OF_ITEM, is_counted, merge_items
 from webhook.history.watchlist import HAND, Watchlist
 from webhook.queries.deliveries import DeliveryJson, delivery_json, fetch_deliveries, select_deliveries
 from webhook.storage.json_fields import Id, PictureKey, Time, one_of
-from webhook.storage.json_shapes import IdsJson
 from webhook.storage.rows import fetch_all, fetch_first
 from webhook.storage.tables import LibraryRow, PlayRow, delivery
 from webhook.storage.tables import library as library_table
