@@ -640,6 +640,7 @@ def test_many_marks_at_once_all_arrive(alone: Place) -> None:
     eventually(lambda: alone.user.watched.keys() == set(numbers), "all arrive")
 
 
+@pytest.mark.e2e  # two processes, and nobody to wait for
 @pytest.mark.parametrize("method", ["PUT", "DELETE"])
 def test_a_mark_that_nobody_had_time_to_interpret_is_told_after_the_next_start(
     tmp_path: Path, method: str
@@ -662,6 +663,7 @@ def test_a_mark_that_nobody_had_time_to_interpret_is_told_after_the_next_start(
     assert (answer.status_code, answer.json(), before) == (200, OK, method == "DELETE")
 
 
+@pytest.mark.e2e  # the answer waits for an interpreter that never comes
 def test_what_is_taken_back_and_not_interpreted_yet_is_shown_so(tmp_path: Path) -> None:
     fake = fill(TVTime())
     with Server(fake) as server, boxed(tmp_path, TVTIME_URL=server.url, WORKER="false") as box:
