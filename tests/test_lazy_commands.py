@@ -28,7 +28,7 @@ OTHERS = (
     "httpx", "rich", "pygments", "starlette", "alembic", "mako", "argon2", "prometheus_client", "jinja2", "jwt", "ijson",
     "http.server", "wsgiref", "multiprocessing", "logging.config", "xml", "webhook.storage.tables.history",
     "webhook.storage.tables.watchlists", "webhook.storage.tables.servers", "webhook.storage.tables.apps",
-    "webhook.storage.tables.sign_in", "webhook.accounts.sealed_secrets", "webhook.maintenance.backup", "webhook.domain.anime_index",
+    "webhook.storage.tables.sign_in", "webhook.storage.tables.transfer", "webhook.accounts.sealed_secrets", "webhook.maintenance.backup", "webhook.domain.anime_index",
 )  # fmt: skip
 HEAVY = ("sqlalchemy", *(name for name in OTHERS if name not in cli.DRAWING_PACKAGES))  # they draw the help
 

@@ -18,7 +18,8 @@ WINDOW = 60.0
 FULL_COLLECTION = 600.0
 """Seconds between two full garbage collections."""
 
-NEVER = 1_000_000
+YOUNG, MIDDLE, NEVER = 700, 10, 1_000_000
+"""Python's thresholds of a collection, and none that a full one is made by itself."""
 
 
 def settle_heap() -> None:
@@ -28,8 +29,7 @@ def settle_heap() -> None:
     """
     gc.collect()
     gc.freeze()
-    young, middle, _ = gc.get_threshold()
-    gc.set_threshold(young, middle, NEVER)
+    gc.set_threshold(YOUNG, MIDDLE, NEVER)
 
 
 async def collect_garbage(stop: asyncio.Event) -> None:

@@ -20,9 +20,21 @@ if TYPE_CHECKING:
     from webhook.storage.tables.queues import *  # noqa: F403
     from webhook.storage.tables.servers import *  # noqa: F403
     from webhook.storage.tables.sign_in import *  # noqa: F403
+    from webhook.storage.tables.transfer import *  # noqa: F403
     from webhook.storage.tables.watchlists import *  # noqa: F403
 
-FILES = ("people", "queues", "items", "history", "servers", "watchlists", "apps", "sign_in", "base")
+FILES = (
+    "people",
+    "queues",
+    "items",
+    "history",
+    "transfer",
+    "servers",
+    "watchlists",
+    "apps",
+    "sign_in",
+    "base",
+)
 """In the order in which commands need them; `base` last, so that `metadata` has every table once it is got here."""
 
 

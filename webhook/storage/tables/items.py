@@ -1,14 +1,12 @@
-"""Items: ids that lookups gave, matches that a person chose, items without an id, and episode lists."""
+"""Items: ids that lookups gave, matches that a person chose, and episode lists."""
 
 from __future__ import annotations
 
 from datetime import datetime
 
-from sqlalchemy import Index, Text
 from sqlmodel import Field
 
-from webhook.domain.json_shapes import IdsJson, ItemJson, ListedEpisodeJson
-from webhook.storage.json_shapes import CandidateJson
+from webhook.domain.json_shapes import IdsJson, ListedEpisodeJson
 from webhook.storage.tables.base import TableRow, id_field, table_of
 from webhook.storage.types import Id, JsonText, Utc
 
@@ -66,26 +64,6 @@ class MatchRow(TableRow, table=True):
     chosen_at: datetime = Field(sa_type=Utc)
 
 
-class UnresolvedRow(TableRow, table=True):
-    """Items of imported plays that came without an id: asked about, or waiting for a person."""
-
-    __tablename__ = "unresolved"
-    __table_args__ = (
-        Index("ix_unresolved_due_at", "state", "due_at"),
-        {"comment": __doc__},
-    )
-
-    key: str = Field(primary_key=True, max_length=300)
-    kind: str = Field(max_length=16)
-    item: ItemJson = Field(sa_type=JsonText)
-    state: str = Field(max_length=16)
-    reason: str | None = Field(default=None, sa_type=Text)
-    candidates: list[CandidateJson] | None = Field(default=None, sa_type=JsonText)
-    due_at: datetime | None = Field(default=None, sa_type=Utc)
-    created_at: datetime = Field(sa_type=Utc)
-    language: str | None = Field(default=None, max_length=8)
-
-
 class EpisodeListRow(TableRow, table=True):
     """The episodes that a show has, as a lookup gave them."""
 
@@ -102,5 +80,4 @@ item = table_of(ItemRow)
 item_key = table_of(ItemKeyRow)
 item_id = table_of(ItemIdRow)
 match = table_of(MatchRow)
-unresolved = table_of(UnresolvedRow)
 episode_list = table_of(EpisodeListRow)

@@ -1,9 +1,8 @@
-"""The queues: webhooks that came in, accounts with their deliveries and attempts, and jobs."""
+"""The queues: webhooks that came in, and accounts with their deliveries and attempts."""
 
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any
 
 from sqlalchemy import Index, Text, UniqueConstraint
 from sqlmodel import Field
@@ -14,7 +13,6 @@ from webhook.storage.json_shapes import (
     DetailsJson,
     EventJson,
     ExchangeJson,
-    JsonObject,
     RulesJson,
 )
 from webhook.storage.tables.base import TableRow, id_field, partial_index, table_of
@@ -126,47 +124,7 @@ class AttemptRow(TableRow, table=True):
     exchanges: list[ExchangeJson] | None = Field(default=None, sa_type=JsonText)
 
 
-class JobRow(TableRow, table=True):
-    """Long work: an import, a backfill, a catch-up. What it has done, so that it goes on after a kill."""
-
-    __tablename__ = "job"
-    __table_args__ = ({"comment": __doc__},)
-
-    id: int = id_field()
-    kind: str = Field(max_length=16)
-    what: str = Field(max_length=32)
-    person_id: int | None = Field(default=None, foreign_key="person.id", ondelete="CASCADE", sa_type=Id)
-    account_id: int | None = Field(default=None, foreign_key="account.id", ondelete="CASCADE", sa_type=Id)
-    name: str | None = Field(default=None, max_length=200)
-    digest: str | None = Field(default=None, max_length=64)
-    state: str = Field(max_length=16)
-    cursor: Any = Field(default=None, sa_type=JsonText, nullable=True)
-    counts: dict[str, int] = Field(default_factory=dict, sa_type=JsonText)
-    error: str | None = Field(default=None, sa_type=Text)
-    created_at: datetime = Field(sa_type=Utc)
-    changed_at: datetime = Field(sa_type=Utc)
-    finished_at: datetime | None = Field(default=None, sa_type=Utc)
-    options: dict[str, str] | None = Field(default=None, sa_type=JsonText)
-    undone_at: datetime | None = Field(default=None, sa_type=Utc)
-
-
-class ImportChangeRow(TableRow, table=True):
-    """What an import changed besides the plays that it added, as it was before and after."""
-
-    __tablename__ = "import_change"
-    __table_args__ = ({"comment": __doc__},)
-
-    id: int = id_field()
-    job_id: int = Field(foreign_key="job.id", ondelete="CASCADE", sa_type=Id, index=True)
-    what: str = Field(max_length=16)
-    key: str = Field(max_length=300)
-    before: JsonObject | None = Field(default=None, sa_type=JsonText)
-    after: JsonObject | None = Field(default=None, sa_type=JsonText)
-
-
 webhook = table_of(WebhookRow)
 account = table_of(AccountRow)
 delivery = table_of(DeliveryRow)
 attempt = table_of(AttemptRow)
-job = table_of(JobRow)
-import_change = table_of(ImportChangeRow)
