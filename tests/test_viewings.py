@@ -525,6 +525,35 @@ def test_a_track_that_is_skipped_back_to_is_not(at: Stories) -> None:
     assert at.watched == []
 
 
+LONG_MIX: dict[str, Any] = {
+    "ItemType": "Audio", "ItemId": "8" * 32, "Name": "Night Tide", "Artist": "The Moorings", "RunTimeTicks": 60 * TICKS,
+    "SeriesName": None, "SeriesId": None,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("gap", [60, 20 * DAY], ids=["an hour later", "weeks later"])
+def test_a_long_track_that_is_carried_on_is_one_listen(at: Stories, gap: float) -> None:
+    at.jellyfin("PlaybackStart", 0, at=0, **LONG_MIX)
+    at.jellyfin("PlaybackStop", 10, at=10, PlayedToCompletion=False, **LONG_MIX)
+    at.jellyfin("PlaybackStart", gap, at=10, **LONG_MIX)
+    at.jellyfin("PlaybackProgress", gap + 1, at=11, **LONG_MIX)
+    at.jellyfin("PlaybackStop", gap + 50, at=60, PlayedToCompletion=True, **LONG_MIX)
+
+    assert at.watched == [10]
+    assert at.open == []
+
+
+def test_a_long_track_that_begins_anew_is_another_listen(at: Stories) -> None:
+    at.jellyfin("PlaybackStart", 0, at=0, **LONG_MIX)
+    at.jellyfin("PlaybackStop", 10, at=10, PlayedToCompletion=False, **LONG_MIX)
+    at.jellyfin("PlaybackStart", 60, at=10, **LONG_MIX)
+    at.jellyfin("PlaybackStop", 110, at=60, PlayedToCompletion=True, **LONG_MIX)
+    at.jellyfin("PlaybackStart", 120, at=0, **LONG_MIX)
+    at.jellyfin("PlaybackStop", 180, at=60, PlayedToCompletion=True, **LONG_MIX)
+
+    assert at.watched == [10, 180]
+
+
 def test_what_is_cast_goes_on_when_the_phone_stops(at: Stories) -> None:
     at.jellyfin("PlaybackStart", 0, at=0, DeviceId="phone")
     at.jellyfin("PlaybackStart", 5, at=5, DeviceId="tv")

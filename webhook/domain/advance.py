@@ -36,6 +36,7 @@ from webhook.domain.viewing import (
     is_another_viewing,
     is_carried_on,
     is_end_before,
+    is_listen_carried_on,
     is_measure,
     is_of_end,
     is_peek,
@@ -150,7 +151,7 @@ def start(play: Play, event: Event, facts: Facts, anew: bool) -> Change:
 def resume(play: Play, now: Play, event: Event) -> Play:
     """Resume a watched play; the playback from here on may become another viewing."""
     goes_on = play.state is not State.STOPPED and event.action is not Action.START
-    if goes_on or event.action is Action.PROGRESS:
+    if goes_on or event.action is Action.PROGRESS or is_listen_carried_on(play, event):
         return now
     if play.resumed_at is not None and event.at - play.last_at <= MAX_REST:
         return now

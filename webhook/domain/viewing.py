@@ -66,6 +66,8 @@ def is_another_viewing(play: Play, event: Event, facts: Facts, source: str) -> b
     if play.watched_at is None:
         given_up = event.at - play.last_at > MAX_REST and not is_carried_on(play, event)
         return given_up or is_repeat(play, event)
+    if is_listen_carried_on(play, event):
+        return False
     if is_started_over(play, event):
         return True
     if event.at - play.watched_at <= twin_window(play, event):
@@ -106,6 +108,11 @@ def is_carried_on(play: Play, event: Event) -> bool:
     if not play.position_ms or not event.position_ms:
         return False
     return abs(timedelta(milliseconds=event.position_ms - play.position_ms)) <= twin_window(play, event)
+
+
+def is_listen_carried_on(play: Play, event: Event) -> bool:
+    """True if a long track, which counts from four minutes on, is played on where it was left."""
+    return play.item.kind is Kind.TRACK and is_carried_on(play, event)
 
 
 def is_anew_after_untick(play: Play, event: Event) -> bool:
