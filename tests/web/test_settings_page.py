@@ -23,7 +23,7 @@ from webhook.clock import stamp
 from webhook.maintenance import backup_folder
 from webhook.maintenance.backup_schedule import store_outcome
 from webhook.web.connections import settings_actions
-from webhook.web.http import language
+from webhook.web.http import language, templating
 from webhook.web.http.errors import Problem
 
 FORM = {
@@ -387,7 +387,20 @@ def test_days_and_numbers_are_those_of_the_language() -> None:
         assert language.translate("filter: only movies, and this is an episode") == (
             "Filter: nur Filme, und das hier ist eine Folge"
         )
+        assert language.translate("filter: only movies or episodes, and this is a track") == (
+            "Filter: nur Filme oder Folgen, und das hier ist ein Musiktitel"
+        )
+        assert language.translate("1,234 of 2,000 calls left today") == "heute noch 1.234 von 2.000 Aufrufen"
+        template = templating.environment().from_string(
+            "{{ ngettext('%(num)s play', '%(num)s plays', 1234) }}"
+        )
+        assert template.render() == "1.234 Wiedergaben"
     finally:
         language.LANGUAGE.reset(before)
     assert language.format_date(at, "%A %-d %B") == "Thursday 26 November"
-    assert (language.format_number(1234), language.format_number(7.5)) == ("1,234", "7.5")
+    assert [language.format_number(one) for one in (1234, 7.5, 8.0, 1234.5)] == [
+        "1,234",
+        "7.5",
+        "8",
+        "1,234.5",
+    ]

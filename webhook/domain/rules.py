@@ -79,8 +79,10 @@ def stopping_filter(filters: Filters, event: Event) -> str | None:
         ("player", event.player, filters.players, filters.not_players),
     )
     for name, value, only, never in checks:
+        if only and not value:
+            return f"filter: only the {name} {join_names(only)}, and the {name} of this is not known"
         if only and not among(value, only):
-            return f"filter: only the {name} {join_names(only)}, and this is {value or 'unknown'}"
+            return f"filter: only the {name} {join_names(only)}, and this is {value}"
         if among(value, never):
             return f"filter: never the {name} {value}"
     return None

@@ -104,7 +104,7 @@ class Scrobbler(BatchTracker):
         point = await self.resume_point(delivery.item, access)
         if point is not None and point > progress:
             raise Skip(
-                f"{self.label} keeps a resume point of this at {point:g} %, which would be lost: how far it is now "
+                f"{self.label} keeps a resume point of this at {point:.0f} %, which would be lost: how far it is now "
                 "is not known for sure"
             )
 

@@ -10,6 +10,7 @@ from typing import Any, cast
 from webhook.domain.event import Kind
 from webhook.domain.rules import LISTS, SWITCHES
 from webhook.web.connections.models import ConnectionAccount, ConnectionSetting
+from webhook.web.http.language import format_number
 
 TEXT_FILTERS = tuple(name for name in LISTS if name != "kinds")
 VARIABLE = re.compile(r"\b[A-Z][A-Z0-9]*_[A-Z0-9_]+\b")
@@ -63,7 +64,7 @@ class FormError:
         return {
             "tells": account["tells"],
             "kinds": rules["kinds"],
-            "mark": "" if mark is None else f"{mark:g}",
+            "mark": "" if mark is None else format_number(mark),
             "lists": {name: "\n".join(rules[name]) for name in TEXT_FILTERS},
             "dry_run": rules["dry_run"],
             "wrong": None,

@@ -91,7 +91,7 @@ def list_facts(found: StatsJson) -> list[Fact]:
             Fact(name=gettext("Longest streak"), value=ngettext("%(num)s day", "%(num)s days", streak))
         )
     if found["shows_finished"]:
-        facts.append(Fact(name=gettext("Shows finished"), value=f"{found['shows_finished']}"))
+        facts.append(Fact(name=gettext("Shows finished"), value=format_number(found["shows_finished"])))
     if found["rewatches"]:
         facts.append(
             Fact(

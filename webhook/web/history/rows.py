@@ -14,7 +14,7 @@ from webhook.domain.play import Dated, State
 from webhook.domain.states import DeliveryState
 from webhook.queries.plays import PlayJson, UnsentMark
 from webhook.texts import texts
-from webhook.web.http.language import format_date, gettext, translate
+from webhook.web.http.language import format_date, format_number, gettext, translate
 from webhook.web.http.templating import label
 
 UNSENT_TONES: Mapping[str, str] = {
@@ -78,8 +78,8 @@ class Run:
     def count(self) -> str:
         number = len(self.entries)
         if self.newest["kind"] == Kind.EPISODE:
-            return gettext("%(number)s episodes", number=number)
-        return gettext("%(number)s tracks", number=number)
+            return gettext("%(number)s episodes", number=format_number(number))
+        return gettext("%(number)s tracks", number=format_number(number))
 
     @property
     def places(self) -> str:

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass
 from datetime import date
-from functools import cache, lru_cache
+from functools import cache, lru_cache, reduce
 from gettext import GNUTranslations, NullTranslations
 from io import BytesIO
 from pathlib import Path
@@ -38,6 +38,9 @@ CODES = frozenset(
 
 MIN_SPACES = 2
 """How many spaces a value has at least where it is a sentence."""
+
+GROUPED_NUMBER = re.compile(r"\d{1,3}(?:,\d{3})+")
+"""A number from a thousand on, as the code writes it."""
 
 SENTENCE_END = re.compile(r"(?<=[.?!]) (?=[A-Z])")
 PLACEHOLDER = re.compile(r"%\((\w+)\)s")
@@ -166,9 +169,17 @@ def translate_to(language: str, text: str, depth: int) -> str:
 
 
 def translate_value(language: str, value: str, depth: int) -> str:
-    """A value within a sentence: a sentence itself or a code; anything else is a name, whatever it is called."""
-    is_said = value in CODES or value.count(" ") >= MIN_SPACES
-    return translate_to(language, value, depth - 1) if is_said else value
+    """A value within a sentence: a number, a sentence itself, codes; anything else is a name, whatever it is called."""
+    if GROUPED_NUMBER.fullmatch(value):
+        return number_in(language, int(value.replace(",", "")))
+    if CODES.issuperset(codes := value.split(" or ")):
+        return join_alternatives([translate_to(language, code, depth - 1) for code in codes])
+    return translate_to(language, value, depth - 1) if value.count(" ") >= MIN_SPACES else value
+
+
+def join_alternatives(names: Sequence[str]) -> str:
+    """Names with "or" between them."""
+    return reduce(lambda first, second: gettext("%(first)s or %(second)s", first=first, second=second), names)
 
 
 def translate_parts(language: str, text: str, depth: int) -> str:
@@ -253,10 +264,13 @@ def month_names(language: str, width: str) -> Mapping[int, str]:
 
 
 def format_number(number: float) -> str:
-    """A number with the separators of the language: 1,234.5 or 1.234,5."""
-    language = LANGUAGE.get()
+    """A number with the separators of the page's language: 1,234.5 or 1.234,5."""
+    return number_in(LANGUAGE.get(), number)
+
+
+def number_in(language: str, number: float) -> str:
     if language == ENGLISH:
-        return f"{number:,}" if isinstance(number, int) else f"{number:g}"
+        return f"{number:,}" if isinstance(number, int) else f"{number:,.10g}"
     from babel.numbers import format_decimal
 
     return str(format_decimal(number, locale=language))

@@ -8,11 +8,12 @@ from contextvars import ContextVar
 from datetime import UTC, date, datetime, tzinfo
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import orjson
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, pass_context
 from jinja2.ext import InternationalizationExtension
+from jinja2.runtime import Context
 from markupsafe import Markup
 
 from webhook import clock, lookups, sources, trackers
@@ -103,9 +104,20 @@ def environment() -> Environment:
     made.install_gettext_callables(  # type: ignore[attr-defined]
         language.look_up, language.look_up_plural, newstyle=True, pgettext=language.look_up_in_context
     )
+    made.globals["ngettext"] = with_formatted_number(cast(Callable[..., str], made.globals["ngettext"]))
     made.filters |= FILTERS
     made.globals["version"] = fingerprint()
     return made
+
+
+def with_formatted_number(plural: Callable[..., str]) -> Callable[..., str]:
+    """Jinja's ngettext, whose `num` has the separators of the language unless it is given."""
+
+    @pass_context
+    def ngettext(context: Context, one: str, many: str, number: int, **values: object) -> str:
+        return plural(context, one, many, number, **{"num": format_number(number), **values})
+
+    return ngettext
 
 
 def hindrance(delivery: Mapping[str, Any]) -> str:
