@@ -23,6 +23,10 @@ class SeasonPart:
     def watched_count(self) -> int:
         return sum(bool(episode["plays"]) for episode in self.episodes)
 
+    def aired_count(self, today: str) -> int:
+        """The episodes that can have been watched by a day: those that have aired, and those that were watched before."""
+        return sum(bool(one["plays"]) or has_aired(one, today) for one in self.episodes)
+
     @property
     def has_episode_list(self) -> bool:
         """True if the number of its episodes is known."""
@@ -31,6 +35,11 @@ class SeasonPart:
     @property
     def is_started(self) -> bool:
         return 0 < self.watched_count < len(self.episodes)
+
+
+def has_aired(episode: EpisodeJson, today: str) -> bool:
+    """False for an episode that is listed for a later day, or for no day yet."""
+    return not episode["listed"] or bool(episode["aired"] and episode["aired"] <= today)
 
 
 def in_parts(episodes: Iterable[EpisodeJson]) -> list[SeasonPart]:
