@@ -46,19 +46,20 @@ FOCUS = """() => {
     one.focus({ focusVisible: true });
     if (document.activeElement !== one) continue;
     if (!outlined(getComputedStyle(one)) && !outlined(getComputedStyle(one, "::after"))) wrong.push(`has no outline: ${named(one)}`);
-    const place = one.getBoundingClientRect();
-    const seen = [4, place.width / 2, place.width - 4].some((x) => [4, place.height / 2].some((y) => {
+    const place = one.getClientRects()[0];
+    const seen = (x) => [4, place.height / 2].some((y) => {
       const there = document.elementFromPoint(place.left + x, place.top + y);
       return there && (one.contains(there) || there.contains(one) || one.labels?.length);
-    }));
-    if (!seen) wrong.push(`is covered: ${named(one)}`);
+    });
+    const ends = [4, place.width - 4];
+    if (one.matches("button, .button, .chip, .tile") ? !ends.every(seen) : ![...ends, place.width / 2].some(seen)) wrong.push(`is covered: ${named(one)}`);
   }
   document.activeElement.blur();
   scrollTo(0, 0);
   for (const one of document.querySelectorAll("*")) if (one.scrollLeft) one.scrollLeft = 0;
   return wrong;
 }"""
-"""Whatever has the focus is outlined and not wholly covered, and comes in the order in which one reads."""
+"""Whatever has the focus is outlined and not covered, a button from its one end to the other, and comes in the order in which one reads."""
 
 CUT = """() => {
   const wrong = [];
@@ -73,6 +74,8 @@ CUT = """() => {
     if (whole.offsetWidth > one.offsetWidth + 1) wrong.push(`is cut: ${one.selectedOptions[0].text}`);
     whole.remove();
   }
+  for (const one of document.querySelectorAll(":is(h1, h2, h3, button, .button, .badge, .chip, legend, summary):not(.unseen)"))
+    if (one.checkVisibility() && one.clientWidth && one.scrollWidth > one.clientWidth + 1 && getComputedStyle(one).textOverflow !== "ellipsis") wrong.push(`is cut: ${one.textContent.trim()}`);
   for (const one of document.querySelectorAll(".results > :not(.by), .row .under > [class^=mark-]")) {
     const row = one.closest(".row")?.querySelector(".what").parentElement.getBoundingClientRect();
     if (row && one.checkVisibility() && (one.scrollWidth > one.clientWidth + 1 && one.clientWidth || one.getBoundingClientRect().right > row.right + 1))

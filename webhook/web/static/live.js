@@ -10,6 +10,13 @@
     if (place) place.textContent = words;
   };
 
+  // What gets the focus by the keyboard in a row that scrolls is shown whole.
+  addEventListener("focusin", ({ target }) => {
+    const row = target.closest(".one-line, .strip");
+    if (!row || row === target || !target.matches(":focus-visible")) return;
+    target.scrollIntoView({ block: "nearest", inline: row.matches(".strip") ? "start" : "nearest" });
+  });
+
   // Copy buttons: hidden until there is somebody to press them for.
   const readyCopies = (within) =>
     each("button[data-copy]", (button) => {
