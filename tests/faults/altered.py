@@ -83,7 +83,7 @@ def fast_clock() -> None:
 
 
 def hold_settlements() -> None:
-    """The writer stops for good between the first settlement and its commit."""
+    """The writer stops for good between the first settlement of a call and its commit; marks here make no call."""
     settle = settlements.settle
 
     def hold(connection: Connection, waiting: list[settlements.Settlement]) -> list[bool]:

@@ -9,6 +9,8 @@ from collections import OrderedDict
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 
+from sqlalchemy import Connection
+
 from webhook import clock
 from webhook.domain import anime
 from webhook.domain.anime import Lists
@@ -77,6 +79,17 @@ class Identity:
             if again == known:
                 raise
             return await self.settle(again, needs)
+
+    def resolve_at_once(self, connection: Connection, item: Item, needs: Collection[str] = ()) -> Item | None:
+        """What `resolve` gives where it asks nobody, for a write job; None where it asks."""
+        if isinstance(item, Episode):
+            of_plex = item.show_ids.plex is not None and item.show_ids.tvdb is None
+            if of_plex or item.numbering == "absolute":
+                return None
+        if time.monotonic() > self._choices_until:
+            self.believe(matches.all_choices(connection))
+        known = self.apply_known_places(item, self._choices)
+        return known if has_needed_id(known, needs) else None
 
     async def find_anime(self, item: Item, namespace: AnimeNamespace) -> AnimeEntry:
         """The anime that an item is by the mapping lists, whatever its title; raises Unmatched or Retry."""
@@ -233,10 +246,14 @@ class Identity:
     async def choices(self, *, anew: bool = False) -> Mapping[str, matches.Choice]:
         """People's choices, read again every few seconds since a command may have added one."""
         if anew or time.monotonic() > self._choices_until:
+            found = self._choices
             with contextlib.suppress(Unavailable):
-                self._choices = await self.database.read(matches.all_choices)
-            self._choices_until = time.monotonic() + CHOICES_TTL
+                found = await self.database.read(matches.all_choices)
+            self.believe(found)
         return self._choices
+
+    def believe(self, choices: Mapping[str, matches.Choice]) -> None:
+        self._choices, self._choices_until = choices, time.monotonic() + CHOICES_TTL
 
     def recall(self, item: Item, under: Sequence[str]) -> Item | None:
         for key in under:

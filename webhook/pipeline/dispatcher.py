@@ -11,10 +11,12 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import partial
 from itertools import chain
 from typing import cast
 
 import structlog
+from sqlalchemy import Connection
 
 from webhook import clock
 from webhook.accounts.credentials import Credentials
@@ -22,6 +24,7 @@ from webhook.identity.resolver import Identity
 from webhook.pipeline import lanes
 from webhook.pipeline.breaker import MAX_LANES, Breaker
 from webhook.pipeline.lanes import LaneContext
+from webhook.pipeline.local_marks import LocalMarks
 from webhook.pipeline.pace import Pace
 from webhook.queues import leases
 from webhook.queues.leases import Batch, Claim, ClaimRequest, Lane, Renewal
@@ -47,6 +50,9 @@ class Health:
     stepped_at: float = field(default_factory=time.monotonic)
     delivered: int = 0
 
+    def count(self, delivered: int) -> None:
+        self.delivered += delivered
+
 
 class Dispatcher:
     def __init__(
@@ -60,6 +66,7 @@ class Dispatcher:
         self.trackers = trackers
         self.credentials = credentials
         self.identity = identity
+        self.local_marks = LocalMarks(database, trackers, identity)
         self.health = Health()
         self.breakers: dict[str, Breaker] = {tracker.host: Breaker() for tracker in trackers.values()}
         self._batches = {name: batch_of(tracker) for name, tracker in trackers.items()}
@@ -143,13 +150,26 @@ class Dispatcher:
     async def claim_of(self, names: list[str], most: int) -> Claim:
         batch = {name: self._batches[name] for name in names}
         request = ClaimRequest(now=clock.now(), lanes=most, batch=batch, lease=leases.LEASE)
-        claim = await self.database.write(leases.claim_lanes, request)
+        claim = await self.database.write(self.claim_lanes, request)
         self.start(claim)
         return claim
 
+    def claim_lanes(self, connection: Connection, waiting: list[ClaimRequest]) -> list[Claim]:
+        return [self.claim_and_record(connection, request) for request in waiting]
+
+    def claim_and_record(self, connection: Connection, request: ClaimRequest) -> Claim:
+        """Claim lanes, and record those that are marks of the built-in library at once."""
+        claim = leases.claim_or_wait(connection, request)
+        lanes = self.local_marks.record(connection, claim)
+        if len(lanes) == len(claim):
+            return claim
+        recorded = sum(len(lane.rows) for lane in claim) - sum(len(lane.rows) for lane in lanes)
+        self.database.after_commit(partial(self.health.count, recorded))
+        return Claim(lanes, request.now)
+
     def start(self, claimed: Sequence[Lane]) -> None:
-        """Start work on claimed lanes, first on those that wait for an answer from the network."""
-        for lane in sorted(claimed, key=lambda lane: self.trackers[lane.tracker].local):
+        """Start work on claimed lanes."""
+        for lane in claimed:
             breaker = self.breakers[self.trackers[lane.tracker].host]
             breaker.probing = breaker.is_open
             task = asyncio.create_task(self.work(lane), name=f"lane {lane.account_id}")
@@ -159,25 +179,24 @@ class Dispatcher:
     # --- from the writing thread
 
     def claim_request(self) -> ClaimRequest | None:
-        """A request for the free lanes of the trackers that are well; None if no lane can be started now."""
+        """A request for the free lanes of the trackers in the network that are well; None if none can be started now."""
         free = MAX_LANES - len(self._lanes)
         if self._loop is None or self._stopping or free <= 0:
             return None
         well = {
             name: batch
             for name, batch in self._batches.items()
-            if self.breakers[self.trackers[name].host].lanes() > 1
+            if not self.trackers[name].local and self.breakers[self.trackers[name].host].lanes() > 1
         }
         return ClaimRequest(now=clock.now(), lanes=free, batch=well, lease=leases.LEASE) if well else None
 
     def start_soon(self, claimed: Sequence[Lane]) -> None:
-        """Start work on lanes that were claimed with what made them due; without any, look for due ones."""
+        """Start work on lanes that were claimed with what made them due, then look for others that are due."""
         if self._loop is None:
             return
         if claimed:
             self._loop.call_soon_threadsafe(self.start, claimed)
-        else:
-            self._loop.call_soon_threadsafe(self._news.set)
+        self._loop.call_soon_threadsafe(self._news.set)
 
     async def work(self, lane: Lane) -> None:
         """Work on a claimed lane while its lease is renewed."""
@@ -186,7 +205,7 @@ class Dispatcher:
         try:
             await lanes.work(context)
         finally:
-            self.health.delivered += context.delivered
+            self.health.count(context.delivered)
             context.breaker.probing = False
             del self._at_work[lane.account_id, lane.fence]
 

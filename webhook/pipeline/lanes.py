@@ -81,8 +81,6 @@ async def work(context: LaneContext) -> None:
     try:
         if carries_together(context):
             await send_together(context)
-        elif records_locally(context):
-            await record_marks(context)
         else:
             await send_singly(context)
     except LeaseLost:
@@ -114,21 +112,6 @@ async def send_singly(context: LaneContext) -> None:
 
 def kind_of_row(row: DeliveryRow) -> str:
     return parking.kind_of(row.action, row.mark)
-
-
-def records_locally(context: LaneContext) -> bool:
-    """True if the lane's deliveries are marks for the built-in library, which are writes here."""
-    return context.tracker.local and all(row.mark for row in context.lane.rows)
-
-
-async def record_marks(context: LaneContext) -> None:
-    """Record all marks of the lane, and settle them, in a commit each: writes keep their order."""
-    await open_access(context)
-    settled = await asyncio.gather(*(deliver(context, row) for row in context.lane.rows))
-    held = [entry.hold for entry in settled if entry.hold is not None]
-    settled[-1] = replace(settled[-1], release=True, hold=max(held, default=None))
-    await asyncio.gather(*(context.database.write(settlements.settle, entry) for entry in settled))
-    context.delivered += len(settled)
 
 
 async def record_settlement(context: LaneContext, settlement: Settlement) -> None:
@@ -188,17 +171,21 @@ async def deliver(context: LaneContext, row: DeliveryRow) -> Settlement:
     context.breaker.record([outcome])
     took_ms = round((time.monotonic() - started) * 1000)
     settlement = settlement_of(context.lane, row, outcome, clock.now(), took_ms, calls.exchanges)
+    log_attempt(context.tracker.name, row, settlement)
+    return settlement
+
+
+def log_attempt(tracker: str, row: DeliveryRow, settlement: Settlement) -> None:
     log.info(
         "A delivery was attempted.",
         action="deliver",
         state=settlement.state.value,
         delivery=row.id,
         webhook=row.webhook_id,
-        tracker=context.tracker.name,
+        tracker=tracker,
         what=row.action,
         reason=settlement.reason or settlement.answer,
     )
-    return settlement
 
 
 async def find_end(context: LaneContext, row: DeliveryRow, now: datetime) -> tuple[DeliveryState, str] | None:
