@@ -104,7 +104,7 @@ def test_the_episodes_of_a_show_are_ticked(home: Household) -> None:
 
     answer = send(browser, SHOW, **{"ep-1x2": "on", "ep-0x1": "on"})
 
-    assert "1 of 2 watched" in page
+    assert "1 of 2 episodes watched" in page
     assert "To come" not in page
     assert answer.headers["location"] == "/history?said=added-2-0"
     assert places(home) == [(0, 1), (1, 1), (1, 2)]

@@ -164,8 +164,8 @@ def test_a_show_has_its_seasons_ticked_and_is_followed(household: Household) -> 
     assert "/library/shows/tvdb:77" in browser.get("/library").text
 
     page = browser.get("/library/shows/tvdb:77")
-    assert "2 watched" in page.text
-    assert " of 2 watched" not in page.text
+    assert "2 episodes watched" in page.text
+    assert " of 2 episodes watched" not in page.text
     assert "Specials" in page.text
     assert "2 times" in page.text
 

@@ -164,7 +164,7 @@ def test_a_show_of_thousands_of_episodes_is_shown_part_by_part(home: Household) 
     assert len(begun.content) < LARGEST
     assert len(other.content) < LARGEST
     assert "Season 2, 401 to 600" in begun.text  # where this person stopped
-    assert "2 of 200 watched" in begun.text
+    assert "2 of 200 episodes watched" in begun.text
     assert "– <bdi>Part 1400</bdi> " in begun.text
     assert "– <bdi>Part 0</bdi> " not in begun.text
     assert "– <bdi>Part 0</bdi> " in other.text
