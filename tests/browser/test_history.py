@@ -53,7 +53,7 @@ def test_a_tv_time_export_is_looked_into_and_imported(
         expect(jobs.get_by_text("2 new plays")).to_be_visible()
         page.get_by_role("link", name="Library").click()
         page.get_by_role("link", name="Treason").click()
-        expect(page.get_by_text("2 episodes watched")).to_be_visible()
+        expect(page.get_by_text("2 episodes watched", exact=True)).to_be_visible()
 
 
 @SCRIPTS
