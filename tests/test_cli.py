@@ -23,6 +23,7 @@ from argon2 import PasswordHasher
 from sqlalchemy import Connection, select, update
 from typer.testing import CliRunner
 
+from tests.conftest import made_database
 from tests.fakes._server import Server
 from tests.fakes.trakt import Trakt
 from tests.fakes.tvtime import TVTime
@@ -1460,6 +1461,19 @@ def test_the_commands_work_on_postgresql_too(home: Home, postgres_url: str) -> N
     assert claimed["identities"] == 1
     assert findings(healthy)["schema"] == "OK"
     assert not (home.folder / "watchmark.db").exists()
+
+
+def test_a_postgresql_database_that_cannot_hold_every_title_is_refused(
+    home: Home, postgres_server: str
+) -> None:
+    home.empty()
+    with made_database(postgres_server, "template0 ENCODING 'SQL_ASCII' LC_COLLATE 'C' LC_CTYPE 'C'") as url:
+        home.set(DATABASE_URL=url)
+        command, doctor = home.run("people", "list"), home.run("doctor", "--offline")
+
+    says = "has the encoding SQL_ASCII, and titles need UTF8. Nothing was written. Make another"
+    assert (command.exit_code, says in command.stderr) == (1, True)
+    assert (doctor.exit_code, says in doctor.stdout) == (1, True)
 
 
 def test_a_command_in_another_folder_makes_no_second_watchmark_there(

@@ -26,6 +26,7 @@ import structlog
 from sqlalchemy import Connection, Engine, Table, create_engine, event, func, select
 from sqlalchemy.engine import make_url
 
+from webhook.settings import SettingsError
 from webhook.storage.commits import NOTIFY, Commits, Listener
 
 log = structlog.get_logger()
@@ -58,6 +59,19 @@ class Damaged(Unavailable):
             "watchmark restore FILE"
         )
         self.found = found
+
+
+ENCODING = "UTF8"
+
+
+class WrongEncoding(SettingsError):
+    """A PostgreSQL database that was made with an encoding in which not every title can be written."""
+
+    def __init__(self, name: str, encoding: str | None) -> None:
+        super().__init__(
+            f"The PostgreSQL database {name} has the encoding {encoding}, and titles need {ENCODING}. Nothing was written. "
+            f"Make another, and name it in DATABASE_URL: createdb --encoding={ENCODING} --template=template0 NAME"
+        )
 
 
 @dataclass(slots=True)
@@ -348,7 +362,7 @@ def engine(
     url: str, *, read_only: bool = False, synchronous: str = "FULL", checkpoint: bool = True
 ) -> Engine:
     if make_url(url).get_backend_name() != "sqlite":
-        return create_engine(url, pool_pre_ping=True, pool_size=6)
+        return postgres_engine(url)
     made = create_engine(url, connect_args={"timeout": BUSY_TIMEOUT_MS / 1000, "check_same_thread": False})
     pragmas = [
         "journal_mode=WAL",
@@ -374,6 +388,20 @@ def engine(
         own = driver(connection)
         assert own is not None
         own.execute("BEGIN" if read_only else "BEGIN IMMEDIATE")
+
+    return made
+
+
+def postgres_engine(url: str) -> Engine:
+    """An engine whose connections raise WrongEncoding where the database cannot hold every title."""
+    # Where none is asked for, the database's own is taken, and of SQL_ASCII the driver makes bytes.
+    made = create_engine(url, pool_pre_ping=True, pool_size=6, connect_args={"client_encoding": ENCODING})
+
+    @event.listens_for(made, "connect")
+    def check_encoding(connection: Any, record: object) -> None:
+        found = connection.info.parameter_status("server_encoding")
+        if found != ENCODING:
+            raise WrongEncoding(connection.info.dbname, found)
 
     return made
 
