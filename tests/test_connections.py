@@ -136,7 +136,7 @@ def test_a_refused_connection_leaves_nothing_open(run: Any) -> None:
 
     error = run(call())
 
-    assert error.reason == "Peer cannot be reached (All connection attempts failed)"
+    assert error.reason == "Peer cannot be reached (no connection could be made)"
     assert not error.unsure
 
 

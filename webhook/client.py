@@ -23,6 +23,7 @@ import orjson
 
 from webhook.domain.outcome import Retry
 from webhook.domain.retry import UNSURE_PAUSE, decide
+from webhook.texts import texts
 
 MAX_ANSWER = 256 * 1024
 MAX_EXCERPT = 500
@@ -121,8 +122,24 @@ def clean(headers: httpx.Headers) -> httpx.Headers:
     return httpx.Headers([(name, value) for name, value in headers.raw if name.lower() not in DROPPED])
 
 
+NETWORK_ERRORS = texts(
+    {
+        "Name or service not known": "its name is not known on this network",
+        "nodename nor servname provided": "its name is not known on this network",
+        "No address associated with hostname": "its name has no address on this network",
+        "Temporary failure in name resolution": "its name could not be looked up",
+        "All connection attempts failed": "no connection could be made",
+        "Connection refused": "it refused the connection",
+        "Network is unreachable": "no way leads to its network",
+        "No route to host": "no way leads to its machine",
+    }
+)
+"""What the system says of a failed connection, in words for people."""
+
+
 def describe_error(error: Exception) -> str:
-    return str(error).strip() or type(error).__name__
+    said = str(error).strip() or type(error).__name__
+    return next((words for name, words in NETWORK_ERRORS.items() if name in said), said)
 
 
 def excerpt(response: httpx.Response) -> str:
