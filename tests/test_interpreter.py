@@ -422,7 +422,7 @@ def test_a_name_is_the_same_in_any_case_and_another_server_is_another_identity(h
         ({"not_libraries": ["series"]}, "filter: never the library Series"),
         ({"libraries": ["Films"]}, "filter: only the library Films, and this is Series"),
         ({"not_players": ["Living room"]}, "filter: never the player Living Room"),
-        ({"kinds": ["movie"]}, "filter: only movies, and this is an episode"),
+        ({"kinds": ["movie"]}, "filter: only films, and this is an episode"),
     ],
 )
 def test_a_filter_stops_it_and_says_so(house: House, filters: dict[str, Any], reason: str) -> None:
@@ -691,7 +691,7 @@ def test_an_account_hears_only_of_its_libraries_and_kinds_and_says_so(house: Hou
     reasons = {entry["tracker"]: (entry["state"], entry["reason"]) for entry in event["deliveries"]}
     assert reasons == {
         "trakt": ("skipped", "this account's filter: never the library Series"),
-        "tvtime": ("skipped", "this account's filter: only movies, and this is an episode"),
+        "tvtime": ("skipped", "this account's filter: only films, and this is an episode"),
     }
     assert house.plays()[0].watched_at is not None  # the history has it all the same
 

@@ -508,7 +508,7 @@ def test_an_account_s_own_filter_keeps_a_mark_from_the_server_and_says_so(anna: 
 
     assert answer.status_code == 502
     assert answer.json()["reason"] == (
-        "502 - It is kept here and was not sent to the server: this account's filter: only movies, and this is an "
+        "502 - It is kept here and was not sent to the server: this account's filter: only films, and this is an "
         "episode. Change that under Connections"
     )
     assert anna.user.watched == {}

@@ -384,10 +384,10 @@ def test_days_and_numbers_are_those_of_the_language() -> None:
         assert language.translate("filter: only the library Music, and this is Films") == (
             "Filter: nur Mediathek Music, und das hier ist Films"
         )
-        assert language.translate("filter: only movies, and this is an episode") == (
+        assert language.translate("filter: only films, and this is an episode") == (
             "Filter: nur Filme, und das hier ist eine Folge"
         )
-        assert language.translate("filter: only movies or episodes, and this is a track") == (
+        assert language.translate("filter: only films or episodes, and this is a track") == (
             "Filter: nur Filme oder Folgen, und das hier ist ein Musiktitel"
         )
         assert language.translate("1,234 of 2,000 calls left today") == "heute noch 1.234 von 2.000 Aufrufen"

@@ -45,7 +45,7 @@ class Kind(StrEnum):
 
 ONE_OF_KIND: Mapping[str, str] = texts(
     {
-        Kind.MOVIE: "a movie",
+        Kind.MOVIE: "a film",
         Kind.EPISODE: "an episode",
         Kind.TRACK: "a track",
         Kind.SHOW: "a show",
@@ -54,7 +54,7 @@ ONE_OF_KIND: Mapping[str, str] = texts(
 )
 MANY_OF_KIND: Mapping[str, str] = texts(
     {
-        Kind.MOVIE: "movies",
+        Kind.MOVIE: "films",
         Kind.EPISODE: "episodes",
         Kind.TRACK: "tracks",
         Kind.SHOW: "shows",

@@ -17,7 +17,7 @@ from jinja2.runtime import Context
 from markupsafe import Markup
 
 from webhook import clock, lookups, sources, trackers
-from webhook.domain.event import REASONS, Action, Ids, Kind, Movie, item_from_json
+from webhook.domain.event import MANY_OF_KIND, REASONS, Action, Ids, Kind, Movie, item_from_json
 from webhook.domain.outcome import Park, explain_limit, parked_sentence
 from webhook.domain.pictures import cover_hue, cover_letters, picture_key, season_key
 from webhook.domain.rules import DRY_RUN
@@ -423,6 +423,7 @@ FILTERS: Mapping[str, Callable[..., object]] = {
     ),
     "tone": lambda state: TONES.get(state, "quiet"),
     "state": lambda state: translate({**WEBHOOK_STATES, **DELIVERY_STATES}.get(state, state)),
+    "kinds": lambda kind: translate(MANY_OF_KIND.get(kind, kind)),
     "did": lambda action: translate(ACTION_WORDS.get(action, action)),
     "sent": request_text,
     "sentence": capitalize,
