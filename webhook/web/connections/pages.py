@@ -24,7 +24,7 @@ from webhook.web import visible
 from webhook.web.connections import actions as connections
 from webhook.web.connections import catalog, comparison, receiver_view, states, testing
 from webhook.web.connections.actions import UnverifiedSettings
-from webhook.web.connections.catalog import KIND_WORDS, NOT_USED, ServiceInfo
+from webhook.web.connections.catalog import KIND_WORDS, NOT_USED, ServiceInfo, ServiceKind
 from webhook.web.connections.form_errors import FormError
 from webhook.web.connections.models import MARKS, ConnectionJson, Rules, ServerSignIn
 from webhook.web.connections.sign_in_view import list_sign_ins
@@ -309,10 +309,14 @@ class Connections(Once):
         return page_of(request, one, "saved")
 
 
+KIND_ORDER: Sequence[ServiceKind] = ("server", "tracker", "lookup", "notices")
+"""What one connects first comes first."""
+
+
 def by_need(listed: Sequence[ConnectionJson]) -> list[tuple[str, list[ConnectionJson]]]:
     """The services under headings: what needs attention first, what works last."""
     groups: dict[str, list[ConnectionJson]] = {name: [] for name in GROUPS}
-    for one in listed:
+    for one in sorted(listed, key=lambda one: KIND_ORDER.index(one["kind"])):
         idle = one["state"] in ("not_set_up", "not_tested") or (
             one["kind"] == "tracker" and not one["accounts"]
         )
