@@ -173,7 +173,7 @@ def test_what_fails_the_test_is_saved_only_where_that_is_said(watchmark: Process
     by_key = ("plex", "--address", attic.url, "--key")
     assert "does not accept PLEX_TOKEN" in refuse(watchmark, *by_key, given="wrong\n")
     elsewhere = ("plex", "--address", "http://127.0.0.1:9", "--key")
-    assert "Does it run, and is PLEX_URL" in refuse(watchmark, *elsewhere, given="any\n")
+    assert "Is it running, and is PLEX_URL" in refuse(watchmark, *elsewhere, given="any\n")
 
     assert "Saved." in connect(watchmark, *elsewhere, "--anyway", given="any\n")
     eventually(lambda: bool(watchmark.api("/connections/plex")["reception"]), "the service has it")

@@ -85,7 +85,7 @@ def test_a_page_a_refusal_and_another_address_say_what_to_do(attic: Server) -> N
     attic.fake.faults.add("GET /", status=302, headers={"location": "http://198.51.100.7/"})
     with pytest.raises(Dead, match="Set PLEX_URL to the address it really has"):
         described("plex", url=attic.url, token=token)
-    with pytest.raises(Retry, match="Does it run, and is PLEX_URL"):
+    with pytest.raises(Retry, match="Is it running, and is PLEX_URL"):
         described("plex", url="http://127.0.0.1:9", token=token)
 
 

@@ -86,7 +86,7 @@ def test_a_wrong_address_is_said_before_any_code_is_shown(plex_home: Household, 
     no_address = post(browser, "/connections/plex/server", address="ftp://attic")
 
     assert refused.status_code == no_address.status_code == 422
-    assert "Does it run, and is PLEX_URL (http://127.0.0.1:9) its address?" in refused.text
+    assert "Is it running, and is PLEX_URL (http://127.0.0.1:9) its address?" in refused.text
     assert "must begin with http" in no_address.text
     assert attic.fake.pins == {}
 

@@ -32,7 +32,7 @@ from webhook.lookups._matching import script
 from webhook.settings import Address
 
 LABEL = "TMDB"
-PURPOSE = "Finds out which film or episode it is where the media server says too little, and brings posters. This product uses the TMDB API but is not endorsed or certified by TMDB."
+PURPOSE = "Identifies films and episodes of which the media server says too little, and has the posters. This product uses the TMDB API but is not endorsed or certified by TMDB."
 SETUP: tuple[str, ...] = (
     "Sign in at https://www.themoviedb.org, or register; both are free.",
     "Open https://www.themoviedb.org/settings/api and ask for an API key, for use that is not commercial.",
@@ -54,8 +54,8 @@ class Settings(BaseModel):
     token: SecretStr = Field(
         description="API read access token (v4, long, begins with eyJ) or API key (v3) of your TMDB account"
     )
-    api_url: Address = Field(default="https://api.themoviedb.org/3", description="Where TMDB's API is")
-    image_url: Address = Field(default="https://image.tmdb.org/t/p", description="Where TMDB's pictures are")
+    api_url: Address = Field(default="https://api.themoviedb.org/3", description="Address of TMDB's API")
+    image_url: Address = Field(default="https://image.tmdb.org/t/p", description="Address of TMDB's pictures")
 
 
 def build(settings: Settings, http: httpx.AsyncClient) -> Tmdb:

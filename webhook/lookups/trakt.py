@@ -30,7 +30,7 @@ class Settings(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     client_id: str = Field(description="Client id of your API app at Trakt (making one needs VIP)")
-    api_url: Address = Field(default="https://api.trakt.tv", description="Where Trakt's API is")
+    api_url: Address = Field(default="https://api.trakt.tv", description="Address of Trakt's API")
 
 
 def build(settings: Settings, http: httpx.AsyncClient) -> TraktLookup:

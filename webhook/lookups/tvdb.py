@@ -33,7 +33,7 @@ from webhook.lookups._lookup import Lookup, retry_delivery
 from webhook.settings import Address
 
 LABEL = "TheTVDB"
-PURPOSE = "Finds out which episode it is where only TheTVDB knows it, such as anime and absolute numbering. Most households do without."
+PURPOSE = "Identifies episodes that only TheTVDB knows, such as anime with absolute numbering. Most households do without it."
 SETUP: tuple[str, ...] = (
     "Sign in at https://www.thetvdb.com/login, or register.",
     "Open https://thetvdb.com/api-information and get a key of v4: a project's own, which is negotiated, or a user-supported one, for which each user needs the PIN of a subscription.",
@@ -64,7 +64,7 @@ class Settings(BaseModel):
     pin: SecretStr = Field(default=SecretStr(""), description="Subscriber PIN, where the key wants one")
     username: str = Field(default="", description="User name, for the login of v3; only with USERKEY")
     userkey: SecretStr = Field(default=SecretStr(""), description="User key (unique id), for the login of v3")
-    api_url: Address = Field(default=DEFAULT_URL, description="Where TheTVDB's API is")
+    api_url: Address = Field(default=DEFAULT_URL, description="Address of TheTVDB's API")
 
 
 def build(settings: Settings, http: httpx.AsyncClient) -> Tvdb:

@@ -42,7 +42,7 @@ PURPOSE = "Tells you, once, when an account or a list needs you, a server falls 
 SETUP: tuple[str, ...] = (
     "Choose where notices should arrive: a phone, a chat or a mailbox. Apprise knows more than a hundred services.",
     "Look up how its address is written: https://github.com/caronc/apprise/wiki",
-    "Enter the addresses below, one a line, and save. Then send yourself a test.",
+    "Enter the addresses below, separated by spaces, and save. Then send yourself a test.",
 )
 
 ACCOUNT_NOTE = "notice.account."
@@ -126,9 +126,8 @@ def open_apprise(urls: str) -> Any:
 
     made = Apprise(asset=AppriseAsset(app_id="Watchmark", app_desc="Watchmark", http_redirects=False))
     if not made.add(urls):
-        taken = len(made)
         raise SettingsError(
-            f"NOTIFY_URLS holds an address that Apprise does not know ({taken} of them it does). "
+            f"NOTIFY_URLS holds an address that Apprise does not know; it knows {len(made)} of those given. "
             "How they are written: https://github.com/caronc/apprise/wiki"
         )
     return made

@@ -61,9 +61,7 @@ class ServerAddress:
                 f"authority, set CA_FILE to that authority's certificate. Else use the name that it is made out to."
             )
             return Retry(reason, after=error.after)
-        reason = (
-            f"{error.reason}. Nothing was read. Does it run, and is {self.setting} ({self.url}) its address?"
-        )
+        reason = f"{error.reason}. Nothing was read. Is it running, and is {self.setting} ({self.url}) its address?"
         return Retry(reason, after=error.after)
 
     def rejection(self, status: int, headers: Mapping[str, str], answer: str) -> Undelivered:
@@ -83,7 +81,7 @@ class ServerAddress:
     def wrong_answer(self, what: str, answer: str) -> Dead:
         """The error of an answer that is not this server's."""
         reason = (
-            f"{what}. Is {self.setting} ({self.url}) the address of {self.label}, with no page before it?"
+            f"{what}. Is {self.setting} ({self.url}) the address of {self.label}, without the path of a page?"
         )
         return Dead(reason, answer=answer)
 

@@ -14,11 +14,11 @@ from webhook.servers._http import Address, ServerAddress
 from webhook.servers._mediabrowser import MediaBrowser
 
 LABEL = "Emby"
-PURPOSE = "Hears what is played, without webhooks and without Emby Premiere, and asks for what was missed."
+PURPOSE = "Tells Watchmark what is played, without webhooks and without Emby Premiere, and what was missed."
 SETUP: tuple[str, ...] = (
     "Find the address of your Emby as this machine reaches it, such as http://192.168.1.10:8096",
     "In Emby's dashboard under Advanced, API Keys, make a new key.",
-    "Copy both into the fields below, and save. The server is asked before they are kept.",
+    "Copy both into their fields, and save. The server is asked before they are kept.",
     "That is all: no webhook is needed. If you have set one up as well, each viewing still counts once.",
 )
 
@@ -26,7 +26,7 @@ SETUP: tuple[str, ...] = (
 class Settings(BaseModel):
     model_config = ConfigDict(frozen=True)
 
-    url: Address = Field(description="Where your Emby is, e.g. http://192.168.1.10:8096")
+    url: Address = Field(description="Address of your Emby, e.g. http://192.168.1.10:8096")
     api_key: SecretStr = Field(description="API key, from Emby's dashboard, Advanced, API Keys")
 
 

@@ -24,12 +24,12 @@ from webhook.servers._http import Address, JsonRow, ServerAddress, read_json, re
 from webhook.sources._shared import is_findable
 
 LABEL = "Tautulli"
-PURPOSE = "Catch-up: is asked, at start and every night or as often as Settings say, for what was played while webhooks could not arrive."
+PURPOSE = "Is asked at every start and every night (or as often as you set) what was played while no webhook arrived."
 SETUP: tuple[str, ...] = (
     "Find the address of your Tautulli as this machine reaches it, with its HTTP root, such as http://192.168.1.10:8181",
     "In Tautulli's Settings under Web Interface, API: tick Enable API and copy the key.",
-    "Copy both into the fields below, and save. Tautulli is asked before they are kept.",
-    "Its notification agent is set up in Tautulli, with the address on the page Set-up.",
+    "Copy both into their fields, and save. Tautulli is asked before they are kept.",
+    "To hear of plays at once, also set up a notification agent in Tautulli, with its address under Webhook addresses.",
 )
 SITTINGS_PER_CALL = 100
 """Sessions per page: at 1.3 KB each, a page stays below the limit of a response."""
@@ -42,7 +42,7 @@ class Settings(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     url: Address = Field(
-        description="Where your Tautulli is, with its HTTP root, e.g. http://192.168.1.10:8181"
+        description="Address of your Tautulli, with its HTTP root, e.g. http://192.168.1.10:8181"
     )
     api_key: SecretStr = Field(description="API key, from Tautulli's Settings, Web Interface, API")
 

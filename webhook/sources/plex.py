@@ -64,5 +64,5 @@ SETUP = (
     "Open plex.tv, sign in as that account, then Settings, Account, Webhooks.",
     "Choose Add Webhook, paste {url} and save.",
     "On the server, under Settings, Network, tick Webhooks.",
-    "Play something: it arrives here at once. The one webhook also tells of everybody who uses the server.",
+    "Play something: it arrives here at once. This one webhook also reports everyone else who uses the server.",
 )

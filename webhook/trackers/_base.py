@@ -23,7 +23,7 @@ from webhook.trackers._refusals import DEFAULT_RULES, Refusal, Rule, refuse_cont
 Outcome = Done | Undelivered
 
 WritesPerSecond = Annotated[
-    float, Field(ge=0, description="Most writes a second per account; 0 is no pacing")
+    float, Field(ge=0, description="Writes a second per account, at most; 0: no limit")
 ]
 
 

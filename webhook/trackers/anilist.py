@@ -80,11 +80,11 @@ STATUS_OF = {wire: status for status, wire in ENTRY_STATUSES.items()}
 
 
 class Settings(TrackerSettings):
-    calls_per_minute: float = Field(default=30, ge=0, description="Most calls a minute; 0 is no pacing")
+    calls_per_minute: float = Field(default=30, ge=0, description="Calls a minute, at most; 0: no limit")
     client_id: str = Field(
         description="ID of your client, from https://anilist.co/settings/developer", min_length=1
     )
-    api_url: Address = Field(default=API, description="Where AniList's API is")
+    api_url: Address = Field(default=API, description="Address of AniList's API")
 
 
 def build(settings: Settings, http: httpx.AsyncClient) -> AniList:

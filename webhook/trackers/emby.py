@@ -33,7 +33,7 @@ KEPT = ("Played", "PlayCount", "PlaybackPositionTicks", "IsFavorite", "LastPlaye
 
 
 class Settings(TrackerSettings):
-    url: Address = Field(description="Where your Emby is, e.g. http://192.168.1.10:8096")
+    url: Address = Field(description="Address of your Emby, e.g. http://192.168.1.10:8096")
 
 
 def build(settings: Settings, http: httpx.AsyncClient) -> Emby:

@@ -56,7 +56,7 @@ COMPLETED = 3
 
 
 class Settings(TrackerSettings):
-    url: Address = Field(description="Where your Floppy (26.9 or later) is, e.g. http://192.168.1.10:8000")
+    url: Address = Field(description="Address of your Floppy (26.9 or later), e.g. http://192.168.1.10:8000")
     writes_per_second: WritesPerSecond = 2.0
 
 

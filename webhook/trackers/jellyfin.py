@@ -42,7 +42,7 @@ VERSION_INTERVAL = 600.0
 
 
 class Settings(TrackerSettings):
-    url: Address = Field(description="Where your Jellyfin is, e.g. http://192.168.1.10:8096")
+    url: Address = Field(description="Address of your Jellyfin, e.g. http://192.168.1.10:8096")
 
 
 def build(settings: Settings, http: httpx.AsyncClient) -> Jellyfin:

@@ -84,7 +84,7 @@ class Settings(TrackerSettings):
     secret: SecretStr = Field(description="Shared secret of the same API account")
     api_url: Address = Field(
         default="https://ws.audioscrobbler.com/2.0/",
-        description="Where Last.fm's API is, or another's like it",
+        description="Address of Last.fm's API, or of another like it",
     )
     auth_url: Address = Field(
         default="https://www.last.fm/api/auth/",

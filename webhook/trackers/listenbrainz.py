@@ -69,7 +69,8 @@ NO_RECORDING = (
 
 class Settings(TrackerSettings):
     api_url: Address = Field(
-        default="https://api.listenbrainz.org", description="Where ListenBrainz is, or another server like it"
+        default="https://api.listenbrainz.org",
+        description="Address of ListenBrainz, or of another server like it",
     )
 
 

@@ -80,12 +80,12 @@ class Settings(TrackerSettings):
         default="http://localhost/watchmark",
         description="App Redirect URL, exactly as it is entered at MyAnimeList",
     )
-    calls_per_minute: float = Field(default=60, ge=0, description="Most calls a minute; 0 is no pacing")
+    calls_per_minute: float = Field(default=60, ge=0, description="Calls a minute, at most; 0: no limit")
     api_url: Address = Field(
-        default="https://api.myanimelist.net/v2", description="Where MyAnimeList's API is"
+        default="https://api.myanimelist.net/v2", description="Address of MyAnimeList's API"
     )
     auth_url: Address = Field(
-        default="https://myanimelist.net", description="Where one signs in to MyAnimeList"
+        default="https://myanimelist.net", description="Address of the sign-in to MyAnimeList"
     )
 
 

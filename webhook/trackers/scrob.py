@@ -62,7 +62,7 @@ AROUND = timedelta(days=2)
 
 
 class Settings(TrackerSettings):
-    url: Address = Field(description="Where your Scrob is, e.g. http://192.168.1.10:7330/api/proxy")
+    url: Address = Field(description="Address of your Scrob, e.g. http://192.168.1.10:7330/api/proxy")
     writes_per_second: WritesPerSecond = 2.0
 
 

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from webhook.servers.plex.pms import Pms
 
 LABEL = "Plex"
-PURPOSE = "Hears what is played, without webhooks and without a Plex Pass, and asks for what was missed."
+PURPOSE = "Tells Watchmark what is played, without webhooks and without a Plex Pass, and what was missed."
 SETUP: tuple[str, ...] = (
     "Enter the address of your Plex Media Server as this machine reaches it, or leave it to Plex, which knows it.",
     "Sign in with Plex, and enter the code at https://plex.tv/link. The server is asked before anything is kept.",
@@ -62,7 +62,7 @@ Names = Mapping[str, str]
 class Settings(BaseModel):
     model_config = ConfigDict(frozen=True)
 
-    url: Address = Field(description="Where your Plex Media Server is, e.g. http://192.168.1.10:32400")
+    url: Address = Field(description="Address of your Plex Media Server, e.g. http://192.168.1.10:32400")
     token: SecretStr = Field(
         description="X-Plex-Token of the server's owner, see https://support.plex.tv/articles/204059436"
     )
@@ -70,7 +70,7 @@ class Settings(BaseModel):
         None, description="Whose token it is, by the name shown in Plex, where it is not the server's owner's"
     )
     account_url: Address = Field(
-        "https://plex.tv", description="Where Plex accounts are signed in to", json_schema_extra=BY_ITSELF
+        "https://plex.tv", description="Address of the sign-in to Plex", json_schema_extra=BY_ITSELF
     )
 
 

@@ -61,7 +61,7 @@ class Settings(TrackerSettings):
     client_id: str = Field(
         default="", description="Client id of an app of yours at MDBList (Device Code), to sign in by a code"
     )
-    api_url: Address = Field(default="https://api.mdblist.com", description="Where MDBList's API is")
+    api_url: Address = Field(default="https://api.mdblist.com", description="Address of MDBList's API")
     show_ids: str = Field(
         default="tmdb, imdb, trakt",
         description="Ids of which a show must have one; add tvdb to try what has no other",

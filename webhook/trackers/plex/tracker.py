@@ -50,18 +50,18 @@ WRITES: Mapping[Action, str] = {Action.WATCHED: "/:/scrobble", Action.UNWATCHED:
 
 
 class Settings(TrackerSettings):
-    url: Address = Field(description="Where your Plex Media Server is, e.g. http://192.168.1.10:32400")
+    url: Address = Field(description="Address of your Plex Media Server, e.g. http://192.168.1.10:32400")
     account_url: Address = Field(
-        "https://plex.tv", description="Where Plex accounts are signed in to", json_schema_extra=BY_ITSELF
+        "https://plex.tv", description="Address of the sign-in to Plex", json_schema_extra=BY_ITSELF
     )
     discover_url: Address = Field(
         "https://discover.provider.plex.tv",
-        description="Where Plex keeps watchlists",
+        description="Address of Plex's watchlists",
         json_schema_extra=BY_ITSELF,
     )
     metadata_url: Address = Field(
         "https://metadata.provider.plex.tv",
-        description="Where Plex knows titles by their ids",
+        description="Address at which Plex finds titles by their ids",
         json_schema_extra=BY_ITSELF,
     )
 

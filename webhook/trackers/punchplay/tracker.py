@@ -78,7 +78,7 @@ MAX_BUSY_PAUSE = 5.0
 class Settings(TrackerSettings):
     client_id: str = Field(description="Client id of your app at PunchPlay")
     api_url: Address = Field(
-        default="https://punchplay.tv/api/platform/v1", description="Where PunchPlay's API is"
+        default="https://punchplay.tv/api/platform/v1", description="Address of PunchPlay's API"
     )
     writes_per_second: WritesPerSecond = 0.4
 

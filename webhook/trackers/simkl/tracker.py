@@ -76,7 +76,7 @@ FIRST_REST = timedelta(seconds=1)
 
 class Settings(TrackerSettings):
     client_id: str = Field(description="Client id of your API app at Simkl (free, without approval)")
-    api_url: Address = Field(default="https://api.simkl.com", description="Where Simkl's API is")
+    api_url: Address = Field(default="https://api.simkl.com", description="Address of Simkl's API")
     writes_per_second: WritesPerSecond = 1.0
 
 

@@ -67,11 +67,11 @@ REFUSED_PAUSE = frozenset({405, 422})
 class Settings(TrackerSettings):
     client_id: str = Field(description="Client id of your API app at Trakt (making one needs VIP)")
     client_secret: SecretStr = Field(description="Client secret of the same app")
-    api_url: Address = Field(default="https://api.trakt.tv", description="Where Trakt's API is")
-    auth_url: Address = Field(default="https://auth.trakt.tv", description="Where Trakt's sign-in is")
+    api_url: Address = Field(default="https://api.trakt.tv", description="Address of Trakt's API")
+    auth_url: Address = Field(default="https://auth.trakt.tv", description="Address of Trakt's sign-in")
     writes_per_second: WritesPerSecond = 1.0
     pause: Literal["pause", "stop"] = Field(
-        default="pause", description="The call that tells a pause: pause or stop"
+        default="pause", description="The call that reports a pause: pause or stop"
     )
 
 
