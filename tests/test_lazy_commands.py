@@ -47,6 +47,16 @@ def test_the_line_of_a_command_is_its_own(name: str) -> None:
     assert cli.COMMANDS[name][1] == cli.load(name).get_short_help_str(200)
 
 
+@pytest.mark.parametrize("name", cli.COMMANDS)
+def test_every_option_and_argument_says_what_it_is(name: str) -> None:
+    loaded = cli.load(name)
+    commands = [loaded, *getattr(loaded, "commands", {}).values()]
+
+    silent = [f"{one.name} {of.name}" for one in commands for of in one.params if not getattr(of, "help", "")]
+
+    assert silent == []
+
+
 def test_the_help_lists_every_command() -> None:
     said = CliRunner().invoke(cli.app, ["--help"]).output
 

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import orjson
 import typer
 
+from webhook.domain.event import Kind
+
 if TYPE_CHECKING:
     from webhook.trackers import DeviceCode
 
@@ -24,7 +26,11 @@ Spelled = Annotated[
 Numbers = Annotated[list[int] | None, typer.Argument(metavar="ID...", help="One or more IDs.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Show what would be done without doing it.")]
 Everything = Annotated[bool, typer.Option("--all", help="Select all.")]
-Words = Annotated[list[str] | None, typer.Option()]
+OnlyLibraries = Annotated[list[str] | None, typer.Option(help="Only this library; repeat for several.")]
+NeverLibraries = Annotated[list[str] | None, typer.Option(help="Never this library; repeat for several.")]
+OnlyPlayers = Annotated[list[str] | None, typer.Option(help="Only this player; repeat for several.")]
+NeverPlayers = Annotated[list[str] | None, typer.Option(help="Never this player; repeat for several.")]
+OnlyKinds = Annotated[list[Kind] | None, typer.Option(help="Only this kind; repeat for several.")]
 
 
 # --- what goes wrong

@@ -18,9 +18,13 @@ from webhook.accounts.accounts import AccountCheck, ConnectResult, PersonAccount
 from webhook.cli._common import (
     Failed,
     Json,
+    NeverLibraries,
+    NeverPlayers,
+    OnlyKinds,
+    OnlyLibraries,
+    OnlyPlayers,
     Which,
     Whose,
-    Words,
     print_table,
     read_input,
     rule_line,
@@ -33,7 +37,7 @@ from webhook.cli._desk import (
     person_or_only,
 )
 from webhook.cli._servers import ServerRequest, connect_server, is_server_request
-from webhook.domain.event import Action, Kind
+from webhook.domain.event import Action
 from webhook.domain.outcome import DISCONNECTED
 from webhook.queries.deliveries import find_dry_run_ids
 from webhook.queries.people import list_accounts, rules_json
@@ -54,7 +58,9 @@ accounts_app = typer.Typer(invoke_without_command=True)
 
 @app.command()
 def connect(
-    tracker: Which,
+    tracker: Annotated[
+        str, typer.Argument(metavar="TRACKER", help="A tracker or a media server, such as trakt or plex.")
+    ],
     whose: Whose = None,
     address: Annotated[
         str | None,
@@ -298,11 +304,11 @@ def accounts_rules(
     dry_run: Annotated[
         bool | None, typer.Option("--dry-run/--no-dry-run", help="Show what would be sent, but send nothing.")
     ] = None,
-    library: Words = None,
-    not_library: Words = None,
-    player: Words = None,
-    not_player: Words = None,
-    kind: Annotated[list[Kind] | None, typer.Option()] = None,
+    library: OnlyLibraries = None,
+    not_library: NeverLibraries = None,
+    player: OnlyPlayers = None,
+    not_player: NeverPlayers = None,
+    kind: OnlyKinds = None,
     clear: Annotated[bool, typer.Option("--clear", help="Remove all rules except those given here.")] = False,
     as_json: Json = False,
 ) -> None:

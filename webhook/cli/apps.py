@@ -23,7 +23,7 @@ from webhook.people import people
 
 apps_app = typer.Typer(no_args_is_help=True, help="Manage apps that use the VideoScrobbler API.")
 
-Number = Annotated[int, typer.Argument(metavar="ID", help="By number.")]
+Number = Annotated[int, typer.Argument(metavar="ID", help="ID of the app; see watchmark apps list.")]
 
 
 @apps_app.command("add")

@@ -131,7 +131,9 @@ def history_add(
     unknown: Annotated[bool, typer.Option("--unknown-date", help="The date is unknown.")] = False,
     show: Annotated[str | None, typer.Option(help="Title of the show, for an episode.")] = None,
     season: Annotated[int | None, typer.Option(help="Season of the episode; 0 for specials.")] = None,
-    episode: Annotated[int | None, typer.Option("--number", help="Of the episode.")] = None,
+    episode: Annotated[
+        int | None, typer.Option("--number", help="Number of the episode in its season.")
+    ] = None,
     year: Annotated[int | None, typer.Option(help="Year of the film or episode.")] = None,
     tvdb: Annotated[int | None, typer.Option(min=1, help="TheTVDB ID of the film or show.")] = None,
     tmdb: Annotated[int | None, typer.Option(min=1, help="TMDB ID of the film or show.")] = None,
@@ -226,7 +228,9 @@ def history_redate(
 @history_app.command("shift")
 def history_shift(
     numbers: PlayIds,
-    hours: Annotated[float, typer.Option(min=-48, max=48, help="Later, or earlier where negative.")],
+    hours: Annotated[
+        float, typer.Option(min=-48, max=48, help="How many hours later; a negative number is earlier.")
+    ],
     as_json: Json = False,
 ) -> None:
     """Move dates by some hours, where a server's clock or time zone was wrong."""
@@ -264,9 +268,11 @@ def history_correct(
     trakt: Annotated[int | None, typer.Option(min=1, help="Trakt ID of the film or show.")] = None,
     title: Annotated[str | None, typer.Option(help="Title of the film or episode.")] = None,
     show: Annotated[str | None, typer.Option(help="Title of the show.")] = None,
-    year: Annotated[int | None, typer.Option(min=1800, max=2999)] = None,
-    season: Annotated[int | None, typer.Option(min=0)] = None,
-    episode: Annotated[int | None, typer.Option("--number", min=0, help="Of the episode.")] = None,
+    year: Annotated[int | None, typer.Option(min=1800, max=2999, help="Year of the film or episode.")] = None,
+    season: Annotated[int | None, typer.Option(min=0, help="Season of the episode; 0 for specials.")] = None,
+    episode: Annotated[
+        int | None, typer.Option("--number", min=0, help="Number of the episode in its season.")
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Change what was watched. For an episode, use the show's IDs. Given IDs replace all previous ones."""

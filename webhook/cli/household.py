@@ -9,7 +9,8 @@ import typer
 from webhook import clock
 from webhook.cli._common import (
     Json,
-    Words,
+    OnlyLibraries,
+    OnlyPlayers,
     print_table,
     say,
 )
@@ -26,8 +27,8 @@ household_app = typer.Typer(
 @household_app.command("add")
 def household_add(
     names: Annotated[list[str], typer.Argument(metavar="PERSON...", help="Person it counts for.")],
-    player: Words = None,
-    library: Words = None,
+    player: OnlyPlayers = None,
+    library: OnlyLibraries = None,
     as_json: Json = False,
 ) -> None:
     """Let plays on these players or from these libraries count for all of these people."""

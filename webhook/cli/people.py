@@ -15,8 +15,12 @@ from webhook.accounts import accounts
 from webhook.cli._common import (
     Json,
     Name,
+    NeverLibraries,
+    NeverPlayers,
+    OnlyKinds,
+    OnlyLibraries,
+    OnlyPlayers,
     Spelled,
-    Words,
     count_of,
     print_table,
     read_input,
@@ -27,7 +31,6 @@ from webhook.cli._desk import (
     open_desk,
 )
 from webhook.domain import rules
-from webhook.domain.event import Kind
 from webhook.domain.states import WebhookState
 from webhook.people import identities, passkeys, passwords, people, second_factor
 from webhook.queries.people import list_ignored_identities, list_people, list_unclaimed_identities
@@ -145,12 +148,14 @@ def people_ignore(
 @people_app.command("filter")
 def people_filter(
     name: Name,
-    library: Words = None,
-    not_library: Words = None,
-    player: Words = None,
-    not_player: Words = None,
-    kind: Annotated[list[Kind] | None, typer.Option()] = None,
-    home_videos: Annotated[bool | None, typer.Option("--home-videos/--no-home-videos")] = None,
+    library: OnlyLibraries = None,
+    not_library: NeverLibraries = None,
+    player: OnlyPlayers = None,
+    not_player: NeverPlayers = None,
+    kind: OnlyKinds = None,
+    home_videos: Annotated[
+        bool | None, typer.Option("--home-videos/--no-home-videos", help="Whether home videos count.")
+    ] = None,
     clear: Annotated[
         bool, typer.Option("--clear", help="Remove all filters except those given here.")
     ] = False,

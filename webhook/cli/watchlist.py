@@ -59,7 +59,9 @@ def watchlist_list(whose: Whose = None, as_json: Json = False) -> None:
 def watchlist_add(
     title: Annotated[str | None, typer.Argument(metavar="[TITLE]", help="Title of the film or show.")] = None,
     is_show: IsShow = False,
-    year: Annotated[int | None, typer.Option(min=1800, max=2999)] = None,
+    year: Annotated[
+        int | None, typer.Option(min=1800, max=2999, help="Year of the film, or in which the show began.")
+    ] = None,
     tmdb: Annotated[int | None, typer.Option(min=1, help="TMDB ID.")] = None,
     tvdb: Annotated[int | None, typer.Option(min=1, help="TheTVDB ID.")] = None,
     imdb: Annotated[str | None, typer.Option(help="IMDb ID.")] = None,
