@@ -28,7 +28,9 @@ RUN /opt/watchmark/bin/pip install --no-deps --no-build-isolation . \
 FROM ${BASE}
 
 RUN useradd --uid 10001 --user-group --no-create-home --shell /usr/sbin/nologin watchmark \
-    && install --directory --owner=10001 --group=10001 --mode=0700 /data
+    && install --directory --owner=10001 --group=10001 --mode=0700 /data \
+    # read-only, Podman's and Kubernetes' containers have nothing else that says what they are
+    && touch /etc/watchmark-image
 COPY --from=build /opt/watchmark /opt/watchmark
 
 ENV PATH=/opt/watchmark/bin:$PATH \

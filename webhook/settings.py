@@ -85,8 +85,8 @@ Address = Annotated[str, AfterValidator(address)]
 SOMEWHERE = ("192.0.2.1", 9)
 """An address that no machine has (https://www.rfc-editor.org/rfc/rfc5737)."""
 
-CONTAINER_MARKS = (Path("/.dockerenv"), Path("/run/.containerenv"))
-"""Files that Docker and Podman put into each of their containers."""
+CONTAINER_MARKS = (Path("/etc/watchmark-image"), Path("/.dockerenv"), Path("/run/.containerenv"))
+"""The file that marks our image, and those that Docker and Podman put into most of their containers."""
 
 LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 """The hosts that only this machine itself reaches."""
@@ -285,7 +285,7 @@ class Settings(BaseModel):
 
 
 def is_container() -> bool:
-    """True inside Docker or Podman, whose addresses other machines cannot reach."""
+    """True inside a container, whose address other machines cannot reach."""
     return any(path.exists() for path in CONTAINER_MARKS)
 
 

@@ -106,6 +106,7 @@ def test_it_takes_a_webhook_as_nobody_with_a_root_that_cannot_be_written(
     assert answer.status_code == 200
     assert code in (0, 128 + signal.SIGTERM, -signal.SIGTERM)
     assert "shutdown complete" in container.said()
+    assert "replace localhost with this machine's name or address" in container.said()  # not its own
 
 
 def test_its_health_check_passes_while_it_runs_and_fails_when_nothing_answers(
