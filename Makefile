@@ -46,7 +46,7 @@ soak: setup  ## hours of load, kills and attacks; what they did is then in soak-
 		$(BIN)/pytest -q -m soak --soak-report soak-report.md $$part || failed=1; \
 	done; cat soak-report.md; exit $$failed
 
-image-test: setup  ## builds the image on a Debian base and runs it; as root, with buildah, debootstrap and runc
+image-test: setup  ## builds the image on a Debian base and runs it; as root, with buildah, debootstrap, runc, prometheus and systemd
 	$(BIN)/pytest -q -n 0 -m soak tests/image
 
 check: setup
