@@ -235,6 +235,16 @@ def test_a_file_is_looked_into_and_then_imported_once(household: Household) -> N
     assert "Nothing new was found" in again.text
 
 
+def test_a_file_that_cannot_be_used_is_refused_on_the_page_to_choose_another(household: Household) -> None:
+    page = looked_into(household.browser(), "notes.txt", b"nothing of the kind")
+
+    assert page.status_code == 422
+    assert '<p class="wrong" id="wrong-file">notes.txt is no export of TV Time' in page.text
+    assert '<option value="tvtime" selected>' in page.text
+    assert 'action="/history/import/look"' in page.text
+    assert 'data-from="/history/import"' in page.text
+
+
 def test_a_question_is_answered_before_the_import(household: Household) -> None:
     browser = household.browser()
     fields = {"form_token": token(browser.get("/history/import")), "kind": "netflix"}

@@ -39,7 +39,7 @@ from webhook.web.http.errors import Problem
 from webhook.web.http.models import validate
 from webhook.web.http.once import Once
 from webhook.web.http.params import Params, id_of, whole
-from webhook.web.http.sessions import person_by_id
+from webhook.web.http.sessions import base, person_by_id
 from webhook.web.http.templating import label
 from webhook.web.people import actions as administration
 from webhook.web.people.models import TokenRequest
@@ -54,6 +54,8 @@ LOOKED_AT = 3600.0
 
 FOLDER = re.compile(r"receiving-[0-9a-f]{16}")
 JOBS_SHOWN = 20
+UNUSABLE = 422
+"""The status where a file, or what was chosen for it, cannot be used: the page of imports says why."""
 
 BECAME = texts(
     {
@@ -108,7 +110,13 @@ class Transfer(Once):
     # --- import
 
     async def import_page(self, request: Request, visitor: Visitor) -> Response:
-        owner, names = await self.chosen_person(Params(request.query_params), visitor)
+        return await self.show_import(request, visitor, request.query_params)
+
+    async def show_import(
+        self, request: Request, visitor: Visitor, given: Mapping[str, str], problem: Problem | None = None
+    ) -> Response:
+        """The page of imports, with what was chosen and why its file was refused."""
+        owner, names = await self.chosen_person(Params(given), visitor)
         done, offers = await self.database.read(
             lambda connection: (
                 jobs.list_jobs(connection, kind=jobs.JobKind.IMPORT, person_id=owner.id, limit=JOBS_SHOWN),
@@ -122,8 +130,11 @@ class Transfer(Once):
             "words": BECAME,
             "offers": offers,
         }
-        known["most"] = most
-        return self.render(request, "import.html", {"owner": owner.name, "names": names, **known}, visitor)
+        known |= {"most": most, "owner": owner.name, "names": names, "chosen": given.get("kind", "")}
+        known["wrong"] = problem.detail if problem else None
+        if problem:
+            known["here"] = known["drawn_at"] = f"{base(self.service.settings, request)}/history/import"
+        return self.render(request, "import.html", known, visitor, problem.status if problem else 200)
 
     async def look(self, request: Request) -> Response:
         """Preview the import of an uploaded file, which is deleted unless it is confirmed."""
@@ -131,14 +142,30 @@ class Transfer(Once):
         if visitor is None:
             return self.redirect_to(request, "/sign-in")
         self.require_worker()
+        given: dict[str, str] = {}
+        try:
+            owner, feed, report = await self.receive_look(request, visitor, given)
+        except Problem as problem:
+            if problem.status != UNUSABLE:
+                raise
+            await self.prepare(request, visitor)
+            return await self.show_import(request, visitor, given, problem)
+        await self.prepare(request, visitor)
+        return self.show_look(request, visitor, owner, feed, report)
+
+    async def receive_look(
+        self, request: Request, visitor: Visitor, given: dict[str, str]
+    ) -> tuple[PersonRow, FileFeed, ReportJson]:
+        """Receive a file and what it holds; `given` gets the form's fields, also where this raises Problem."""
         service = self.service.imports
         with accept_upload(request, service.uploads, visitor.person_id or 0) as upload:
             fields, received = await receive_form(request, service.place(), upload)
             try:
                 self.refuse_other_forms(visitor, fields)
+                given |= fields
                 kind = fields.get("kind", "")
                 if kind not in imports.modules():
-                    raise Problem(422, "Choose the format of the file.")
+                    raise Problem(UNUSABLE, "Choose the format of the file.")
                 owner = await self.owner_of_form(visitor, fields)
                 feed = self.feed_of(received, kind, fields)
                 report = await self.report(feed, owner)
@@ -147,8 +174,7 @@ class Transfer(Once):
                 raise
         await service.remember_look(visitor.person_id or 0, received.folder)
         asyncio.get_running_loop().call_later(LOOKED_AT, remove_path, received.folder)
-        await self.prepare(request, visitor)
-        return self.show_look(request, visitor, owner, feed, report)
+        return owner, feed, report
 
     async def repeat_look(self, request: Request, visitor: Visitor, fields: Mapping[str, str]) -> Response:
         """Preview a file that was uploaded already, with other answers to its questions."""
@@ -181,7 +207,7 @@ class Transfer(Once):
             )
         except Unusable as error:
             said = import_feeds.with_name(error, feed.path, feed.name)
-            raise Problem(422, f"{said} Nothing was imported.") from error
+            raise Problem(UNUSABLE, f"{said} Nothing was imported.") from error
         return found.to_json()
 
     async def find_look(self, visitor: Visitor, fields: Mapping[str, str]) -> tuple[PersonRow, Received, str]:
