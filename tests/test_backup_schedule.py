@@ -218,17 +218,21 @@ def test_what_root_makes_belongs_to_whom_the_data_belongs(
         chown(home, 12345, 12345)
     owner = home.stat().st_uid
 
-    def record(made: Path, user: int, group: int) -> None:
-        given.append(made.name)
+    def record(made: Path | int, user: int, group: int) -> None:
+        path = Path(f"/proc/self/fd/{made}").readlink() if isinstance(made, int) else made
+        given.append(path.name)
         chown(made, user, group)
 
     monkeypatch.setattr(os, "geteuid", lambda: 0)
     monkeypatch.setattr(os, "chown", record)
 
     made = backup_folder.add_backup(read(home), home / "backups", 3)
+    (home / "watchmark.db").unlink()
+    backup.restore(read(home), made)
 
-    assert given == ["backups", "packed"]
-    assert {made.stat().st_uid, made.parent.stat().st_uid} == {owner}
+    assert given == ["backups", "packed", "watchmark.lock", "watchmark.db"]
+    there = [made, *(home / name for name in ("backups", "watchmark.lock", "watchmark.db"))]
+    assert {one.stat().st_uid for one in there} == {owner}
 
 
 def test_a_service_runs_its_schedule_unless_it_is_switched_off(home: Path) -> None:

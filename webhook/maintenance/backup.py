@@ -200,6 +200,7 @@ def restore(settings: Settings, source: Path) -> RestoreResult:
     with migrate.hold_lock(settings.database), temporary_folder(live.parent) as folder:
         made_at = unpack_current(source, folder / DATABASE_NAME)
         before = set_aside(live)
+        give_to_owner(folder / DATABASE_NAME, live.parent)
         (folder / DATABASE_NAME).replace(live)
         sync_folder(live.parent)
     return RestoreResult(made_at=made_at, before=before)

@@ -24,7 +24,7 @@ from webhook.maintenance.backup import create_private, temporary_folder
 from webhook.storage import migrate
 from webhook.storage.db import BUSY_TIMEOUT_MS, Database, log_of, unavailable
 from webhook.storage.tables import metadata
-from webhook.system.files import move_to_free, sync_folder
+from webhook.system.files import give_to_owner, move_to_free, sync_folder
 
 BATCH_ROWS = 500
 BATCH_BYTES = 8 * 1024 * 1024
@@ -115,6 +115,7 @@ def move_to_file(reading: Connection, final: Path, progress: Progress) -> Sequen
             with closing(Database(f"sqlite:///{path}")) as target, target.engine.begin() as writing:
                 counts = copy_tables(reading, writing, progress)
             close_log(path)
+            give_to_owner(path, final.parent)
             if not move_to_free(path, final):
                 raise MoveError(f"{final} is there already. Name a file that is not.")
             sync_folder(final.parent)

@@ -28,6 +28,7 @@ from sqlalchemy.engine import make_url
 
 from webhook.settings import SettingsError
 from webhook.storage.commits import NOTIFY, Commits, Listener
+from webhook.system.files import open_private
 
 log = structlog.get_logger()
 
@@ -303,7 +304,7 @@ def create_private(path: str | None) -> None:
         return
     refuse_lone_log(Path(path))
     try:
-        os.close(os.open(path, os.O_RDONLY | os.O_CREAT, 0o600))
+        os.close(open_private(Path(path), os.O_RDONLY))
     except OSError as error:
         raise Unavailable(f"unable to open database file {path}: {error.strerror}") from error
 

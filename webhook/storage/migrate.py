@@ -15,6 +15,7 @@ from sqlalchemy.engine import make_url
 from webhook.settings import SettingsError
 from webhook.storage.db import Database
 from webhook.system import resources
+from webhook.system.files import open_private
 from webhook.system.permissions import nearest, remedy
 
 if TYPE_CHECKING:
@@ -130,7 +131,7 @@ def lock_file(path: Path) -> IO[str]:
 def open_lock(path: Path) -> IO[str]:
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
+        handle = open_private(path, os.O_RDWR | os.O_APPEND)
     except PermissionError as error:
         raise SettingsError(f"{path} cannot be opened. {remedy(nearest(path))}") from error
     except OSError as error:

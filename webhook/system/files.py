@@ -6,6 +6,7 @@ import io
 import os
 import tempfile
 import time
+from contextlib import suppress
 from pathlib import Path
 
 from typing_extensions import Buffer
@@ -54,6 +55,16 @@ def make_private_folder(folder: Path) -> None:
     make_private_folder(folder.parent)
     folder.mkdir(mode=0o700, exist_ok=True)
     give_to_owner(folder, folder.parent)
+
+
+def open_private(path: Path, flags: int) -> int:
+    """Open a file; where there is none it is made (mode 0600), by root for whoever owns the folder."""
+    was_there = path.exists()
+    handle = os.open(path, flags | os.O_CREAT, 0o600)
+    if not was_there:
+        with suppress(OSError):  # a network drive that knows no owners
+            give_to_owner(handle, path.parent)
+    return handle
 
 
 def give_to_owner(made: int | Path, folder: Path) -> None:
