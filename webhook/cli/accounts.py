@@ -12,6 +12,7 @@ from typing import Annotated, Any
 
 import typer
 from sqlalchemy import Connection, update
+from typing_extensions import TypedDict
 
 from webhook.accounts import accounts as account_book
 from webhook.accounts.accounts import AccountCheck, ConnectResult, PersonAccount
@@ -40,7 +41,7 @@ from webhook.cli._servers import ServerRequest, connect_server, is_server_reques
 from webhook.domain.event import Action
 from webhook.domain.outcome import DISCONNECTED
 from webhook.queries.deliveries import find_dry_run_ids
-from webhook.queries.people import list_accounts, rules_json
+from webhook.queries.people import AccountJson, list_accounts, rules_json
 from webhook.queues.calls_left import describe_calls
 from webhook.storage.json_shapes import RulesJson
 from webhook.storage.tables import PersonRow, account
@@ -179,7 +180,15 @@ def report_sign_in(
         raise typer.Exit(1)
 
 
-def verdict_json(verdict: AccountCheck) -> dict[str, Any]:
+class VerdictJson(TypedDict):
+    """Whether an account works, as whom, and if not why."""
+
+    works: bool
+    name: str | None
+    reason: str | None
+
+
+def verdict_json(verdict: AccountCheck) -> VerdictJson:
     return {"works": verdict.works, "name": verdict.name, "reason": verdict.reason}
 
 
@@ -199,13 +208,11 @@ def accounts(
         checked = at.run(check_all(at)) if check else {}
         rows = at.database.ask(list_accounts)
     given_up = {row["id"] for row in rows if row["why"] == DISCONNECTED}
-    shown = [
-        row | ({"check": verdict_json(checked[row["id"]])} if row["id"] in checked else {}) for row in rows
-    ]
     if as_json:
-        say(True, {"accounts": shown})
+        checks = {one: {"check": verdict_json(verdict)} for one, verdict in checked.items()}
+        say(True, {"accounts": [row | checks.get(row["id"], {}) for row in rows]})
     else:
-        show_accounts(shown)
+        show_accounts(rows, checked)
     if any(not verdict.works for one, verdict in checked.items() if one not in given_up):
         raise typer.Exit(1)
 
@@ -216,7 +223,7 @@ async def check_all(at: Desk) -> dict[int, AccountCheck]:
     return {row["id"]: verdict for row, verdict in zip(rows, verdicts, strict=True)}
 
 
-def show_accounts(rows: Sequence[Mapping[str, Any]]) -> None:
+def show_accounts(rows: Sequence[AccountJson], checked: Mapping[int, AccountCheck]) -> None:
     print_table(
         ("tracker", "person", "as", "state", "waits", "is sent", "rules"),
         [
@@ -234,7 +241,8 @@ def show_accounts(rows: Sequence[Mapping[str, Any]]) -> None:
         "No accounts yet. Connect one: watchmark connect trakt",
     )
     for row in rows:
-        failed = row.get("check", {}).get("works") is False and row["check"]["reason"]
+        verdict = checked.get(row["id"])
+        failed = None if verdict is None or verdict.works else verdict.reason
         if why := row["explanation"] or failed:
             say(False, None, f"{row['tracker']} of {row['person']}: {why}")
         for limit in row["limits"]:
@@ -252,7 +260,7 @@ def show_accounts(rows: Sequence[Mapping[str, Any]]) -> None:
 DRY_RUN_NOTE = "nothing is sent; watchmark trace ID shows what would be"
 
 
-def dry_run_hint(row: Mapping[str, Any]) -> str:
+def dry_run_hint(row: AccountJson) -> str:
     return f"To turn it off: watchmark accounts rules {row['tracker']} --person {row['person']} --no-dry-run"
 
 

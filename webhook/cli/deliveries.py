@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Annotated, Any
+from collections.abc import Callable, Iterator, Sequence
+from typing import Annotated
 
 import typer
 from sqlalchemy import Connection, Table, select
@@ -84,7 +84,7 @@ def rehearse(at: Desk, ids: Sequence[int]) -> list[RehearsalJson]:
     return rehearse_webhooks(at.database, interpreter.interpret_row, ids)
 
 
-def rehearsal_story(one: Mapping[str, Any]) -> Iterator[str]:
+def rehearsal_story(one: RehearsalJson) -> Iterator[str]:
     because = f" ({REASONS.get(one['reason'], one['reason'])})" if one["reason"] else ""
     nothing = "" if one["deliveries"] else "; nothing new would be sent"
     yield f"Webhook {one['webhook']} would be {one['state']}{because}{nothing}"

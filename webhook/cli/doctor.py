@@ -10,7 +10,7 @@ from collections.abc import Generator, Iterable, Iterator, Mapping
 from dataclasses import asdict, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import httpx
 import typer
@@ -44,7 +44,7 @@ from webhook.domain.states import WebhookState
 from webhook.maintenance import backup, integrity, notifications
 from webhook.people import tokens
 from webhook.queries.deliveries import count_by_state
-from webhook.queries.people import list_accounts, list_unclaimed_identities
+from webhook.queries.people import AccountJson, list_accounts, list_unclaimed_identities
 from webhook.queries.senders import find_repeats, find_silent_servers, find_wrong_clocks
 from webhook.queries.webhooks import last_webhook_times
 from webhook.queues.calls_left import describe_calls
@@ -386,7 +386,7 @@ def check_accounts(
         yield note("trakt", "nobody is signed in", "Sign in: watchmark connect trakt")
 
 
-def check_account(row: Mapping[str, Any], verdict: AccountCheck | None) -> Finding:
+def check_account(row: AccountJson, verdict: AccountCheck | None) -> Finding:
     about = f"{row['tracker']} of {row['person']}"
     if row["why"] == DISCONNECTED:
         again = f"Sign in again: watchmark connect {row['tracker']} --person {row['person']}"

@@ -27,10 +27,12 @@ from webhook.cli._desk import (
 from webhook.cli._progress import Meter
 from webhook.cli.transfer import ITEMS_LISTED, item_line
 from webhook.queues import jobs
+from webhook.queues.jobs import JobJson
 from webhook.storage import migrate
 from webhook.storage.db import Database
 from webhook.transfer import backfill as backfilling
 from webhook.transfer import import_counts, import_undo
+from webhook.transfer.backfill import BackfillCountsJson, PreviewJson
 
 POLL_INTERVAL = 0.5
 
@@ -71,13 +73,13 @@ def backfill(
             begin_backfill(at, built, row.id, as_json)
 
 
-def preview_story(found: Mapping[str, Any], label: str, name: str) -> Iterator[str]:
+def preview_story(found: PreviewJson, label: str, name: str) -> Iterator[str]:
     counts = found["counts"]
     yield f"{label} of {name} has {count_of(found['holds'], 'play')}."
     yield f"{count_of(counts['sent'], 'play')} would be sent. Skipped: {describe_left_out(counts)}."
     if found["missing"]:
         yield f"Not on {label} yet, sent when added: {found['missing']:,}."
-    if found["first"]:
+    if found["first"] and found["last"]:
         yield f"Watched between {found['first'][:10]} and {found['last'][:10]}:"
     yield from (f"  {play['watched_at']}  {item_line(play)}" for play in found["plays"][:ITEMS_LISTED])
     if counts["sent"] > ITEMS_LISTED:
@@ -85,7 +87,7 @@ def preview_story(found: Mapping[str, Any], label: str, name: str) -> Iterator[s
     yield "Dry run: nothing was sent."
 
 
-def describe_left_out(counts: Mapping[str, int]) -> str:
+def describe_left_out(counts: BackfillCountsJson) -> str:
     return (
         f"{counts['held']:,} already there, {counts['told']:,} already sent, "
         f"{counts['kept_back']:,} by a rule"
@@ -241,16 +243,16 @@ def undo_import(at: Desk, job_id: int, as_json: bool) -> None:
     )
 
 
-def job_story(shown: Mapping[str, Any]) -> str:
+def job_story(shown: JobJson) -> str:
     error = f" {shown['error']}" if shown["error"] else ""
     return f"Job {shown['id']} ({shown['kind']} {shown['what']}) is {shown['state']}: {counts_text(shown)}.{error}"
 
 
-def state_text(shown: Mapping[str, Any]) -> str:
+def state_text(shown: JobJson) -> str:
     return "undone" if shown["undone_at"] else str(shown["state"])
 
 
-def counts_text(shown: Mapping[str, Any]) -> str:
+def counts_text(shown: JobJson) -> str:
     """A job's counts in words."""
     counts = shown["counts"]
     if shown["kind"] == jobs.JobKind.IMPORT:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Annotated, Any
+from collections.abc import Iterator, Sequence
+from typing import Annotated
 
 import typer
 from sqlalchemy import Connection
@@ -19,12 +19,21 @@ from webhook.cli._desk import (
     person_or_only,
 )
 from webhook.history import stats
+from webhook.history.stats import StatsJson
+from webhook.history.stats_shows import TopEntryJson
 from webhook.history.stats_span import zone_of
+from webhook.history.stats_sums import StreakJson
 
 WEEKDAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 BAR = 30  # letters of the longest bar
 
 app = typer.Typer()
+
+
+class PersonStats(StatsJson):
+    """The statistics, and whose they are."""
+
+    person: str
 
 
 @app.command("numbers")
@@ -41,13 +50,13 @@ def numbers_command(
     say(as_json, found, *numbers_story(found))
 
 
-def of_person(connection: Connection, whose: str | None, year: int | None) -> dict[str, Any]:
+def of_person(connection: Connection, whose: str | None, year: int | None) -> PersonStats:
     owner = person_or_only(connection, whose)
     zone = zone_of(owner.timezone)
     return {"person": owner.name, **stats.year_stats(connection, owner.id, year, zone)}
 
 
-def numbers_story(found: Mapping[str, Any]) -> Iterator[str]:
+def numbers_story(found: PersonStats) -> Iterator[str]:
     when = "ever" if found["year"] is None else f"in {found['year']}"
     if not found["plays"]:
         yield f"{found['person']} has not watched anything {when}."
@@ -65,7 +74,8 @@ def numbers_story(found: Mapping[str, Any]) -> Iterator[str]:
         yield f"  {count_of(found['ticked'], 'play')} without an exact date"
     yield from bars("By weekday", WEEKDAYS, found["weekdays"])
     yield from bars("By hour", [f"{hour:02}:00" for hour in range(24)], found["hours"])
-    for kind, entries in found["top"].items():
+    top = found["top"]
+    for kind, entries in (("shows", top["shows"]), ("films", top["films"]), ("artists", top["artists"])):
         yield from top_lines(kind, entries)
 
 
@@ -75,19 +85,19 @@ def duration_text(ms: int) -> str:
     return f"{count_of(days, 'day')} {hours}" if days else hours
 
 
-def unknown_text(found: Mapping[str, Any]) -> str:
+def unknown_text(found: StatsJson) -> str:
     without = found["without_duration"]
     return f", and {count_of(without, 'play')} of unknown length" if without else ""
 
 
-def finished_text(found: Mapping[str, Any]) -> str:
+def finished_text(found: StatsJson) -> str:
     if found["shows_finished"] is None:
         return "unknown, because no episode lists are known"
     left = found["shows_unknown"]
     return f"{found['shows_finished']:,}" + (f" ({left:,} shows without an episode list)" if left else "")
 
 
-def run(streak: Mapping[str, Any]) -> str:
+def run(streak: StreakJson) -> str:
     if not streak["days"]:
         return "none"
     return f"{count_of(streak['days'], 'day')}, {streak['first']} to {streak['last']}"
@@ -102,7 +112,7 @@ def bars(title: str, names: Sequence[str], counts: Sequence[int]) -> Iterator[st
         yield f"  {name:<9} {count:>7,}  {'▇' * (BAR * count // most)}".rstrip()
 
 
-def top_lines(kind: str, entries: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+def top_lines(kind: str, entries: Sequence[TopEntryJson]) -> Iterator[str]:
     if entries:
         yield f"Most watched {kind}" if kind != "artists" else "Most played artists"
     for entry in entries:

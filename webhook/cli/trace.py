@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, cast
 
 import orjson
 import typer
@@ -22,7 +22,10 @@ from webhook.domain.rules import LIVE_ACTIONS
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
-    from webhook.queries.webhooks import WebhookTraceJson
+    from webhook.queries.deliveries import DeliveryTraceJson
+    from webhook.queries.webhooks import OriginJson, WebhookEventJson, WebhookTraceJson
+    from webhook.storage.json_fields import ItemFields
+    from webhook.storage.json_shapes import ExchangeJson
 
 app = typer.Typer()
 
@@ -88,7 +91,7 @@ def find_senders(connection: Connection, plays: Collection[int]) -> dict[int, se
 
 
 def story(
-    found: Mapping[str, Any], senders: Mapping[int, Collection[int | None]] = MappingProxyType({})
+    found: WebhookTraceJson, senders: Mapping[int, Collection[int | None]] = MappingProxyType({})
 ) -> Iterator[str]:
     """The trace in lines; `senders` has the webhooks that the deliveries of each play come from."""
     yield f"Webhook {found['id']} from {found['source']}: {found['state']}"
@@ -96,10 +99,10 @@ def story(
     if found["explanation"]:
         yield f"  because    {found['explanation']}"
     for event in found["events"]:
-        yield from event_story(event, senders.get(event["play"], ()))
+        yield from event_story(event, senders.get(event["play"] or 0, ()))
 
 
-def event_story(event: Mapping[str, Any], senders: Collection[int | None]) -> Iterator[str]:
+def event_story(event: WebhookEventJson, senders: Collection[int | None]) -> Iterator[str]:
     far = "" if event["progress"] is None else f" at {event['progress']:g} %"
     yield f"  read as    {event['action']}: {item_text(event)}{far}"
     yield f"  happened   {event['at']}" + (f" on {event['player']}" if event["player"] else "")
@@ -113,10 +116,10 @@ def event_story(event: Mapping[str, Any], senders: Collection[int | None]) -> It
     if event["play"] and not event["deliveries"]:
         yield f"  deliveries {explain_absence(event, senders)}"
     for entry in event["deliveries"]:
-        yield from delivery_story(entry)
+        yield from delivery_story(cast("DeliveryTraceJson", entry))  # in a trace they have their attempts
 
 
-def explain_absence(event: Mapping[str, Any], senders: Collection[int | None]) -> str:
+def explain_absence(event: WebhookEventJson, senders: Collection[int | None]) -> str:
     """The webhooks that the deliveries of an event's play come from, or why there are none at all."""
     if numbers := sorted(one for one in senders if one is not None):
         return f"none of its own; those of this play come from webhook {', '.join(map(str, numbers))}"
@@ -133,14 +136,14 @@ def filter_text(stopped: str | None) -> str:
     return f"stopped: {REASONS.get(stopped, stopped.removeprefix('filter: '))}"
 
 
-def origin_text(origin: Mapping[str, Any]) -> str:
+def origin_text(origin: OriginJson) -> str:
     """An id, where it came from, how sure it is."""
     whose = "show " if origin["whose"] == "show" else ""
     sure = "" if origin["sure"] >= 1 else f", {origin['sure']:.0%} sure"
     return f"{whose}{origin['namespace']} {origin['value']} (from {origin['via']}{sure})"
 
 
-def item_text(about: Mapping[str, Any]) -> str:
+def item_text(about: ItemFields | WebhookEventJson) -> str:
     """An item in words: its show and numbers, its title, its year."""
     numbered = about["season"] is not None and about["number"] is not None
     place = f"{about['season']}x{about['number']:02}" if numbered else None
@@ -148,7 +151,7 @@ def item_text(about: Mapping[str, Any]) -> str:
     return " ".join(str(part) for part in (about["kind"], about["show"], place, about["title"], year) if part)
 
 
-def delivery_story(entry: Mapping[str, Any]) -> Iterator[str]:
+def delivery_story(entry: DeliveryTraceJson) -> Iterator[str]:
     tried = count_of(entry["attempts"], "attempt")
     whose = f"{entry['tracker']} of {entry['person']}"
     yield f"  delivery {entry['id']}: {entry['action']} to {whose}: {entry['state']}, {tried}"
@@ -163,7 +166,7 @@ def delivery_story(entry: Mapping[str, Any]) -> Iterator[str]:
         yield f"    next at {entry['due_at']}"
 
 
-def call_story(call: Mapping[str, Any]) -> Iterator[str]:
+def call_story(call: ExchangeJson) -> Iterator[str]:
     if not call.get("withheld"):
         yield f"      {call['method']} {call['url']} -> {call.get('status') or call.get('error')}"
         return

@@ -36,6 +36,7 @@ from webhook.storage.tables import PersonRow, unresolved
 from webhook.texts import end_sentence
 from webhook.transfer import catch_up as catching_up
 from webhook.transfer import export, exports, import_counts, import_feeds, import_job, imports, sources
+from webhook.transfer.catch_up import CatchUpJson
 from webhook.transfer.export import Export
 from webhook.transfer.import_counts import Counts
 from webhook.transfer.import_feeds import Feed, FileFeed
@@ -388,7 +389,7 @@ def report_line(report: catching_up.Report) -> str:
     return f"{report.server}: {repaired} in the inbox now; {report.known:,} already known. The service processes them."
 
 
-def status_line(found: Mapping[str, Any]) -> str:
+def status_line(found: CatchUpJson) -> str:
     if found["ran_at"] is None:
         read = "never read"
     else:

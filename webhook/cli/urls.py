@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from typing import Annotated, Any
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from webhook import sources
 from webhook.cli import import_lean
 from webhook.cli._common import Failed, Json, say
+
+if TYPE_CHECKING:
+    from webhook.cli._webhook_urls import SourceUrls
 
 app = typer.Typer()
 
@@ -46,7 +49,7 @@ def template_of(name: str) -> str:
     return str(source.template())
 
 
-def steps(about: Mapping[str, Any]) -> Iterator[str]:
+def steps(about: SourceUrls) -> Iterator[str]:
     yield about["label"]
     for entry in about["urls"]:
         named = ", ".join(filter(None, (entry["name"], entry["person"] and f"for {entry['person']}")))
