@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from sqlalchemy import select, update
@@ -30,6 +30,7 @@ from webhook.queries.deliveries import limited_kinds
 from webhook.queries.people import list_accounts
 from webhook.queues import leases, outbox, parking, settlements
 from webhook.queues.outbox import NewDelivery
+from webhook.storage.json_shapes import DetailsJson
 from webhook.storage.tables import account, attempt, delivery, tick
 
 EPISODE_ID = 100_000
@@ -98,7 +99,7 @@ class Desk:
             item=item,
             at=at,
             mark=mark,
-            details=details,
+            details=cast(DetailsJson, details),
         )
         return self.database.do(lambda connection: outbox.enqueue(connection, putting, clock.now()))
 

@@ -24,6 +24,7 @@ from webhook.history.library import WATCHLIST, is_entry, list_entries
 from webhook.history.play_store import merge_items
 from webhook.queues import outbox
 from webhook.queues.outbox import NewDelivery
+from webhook.storage.json_shapes import DetailsJson
 from webhook.storage.rows import fetch_all, fetch_one
 from webhook.storage.tables import (
     AccountRow,
@@ -200,7 +201,11 @@ class Watchlist:
             return
         due = self.withdraw(to.id, item) or self.now
         handle = self.handles.get(to.id, ItemIndex[str]()).find(item)
-        details = {"because": by.because, "remote_id": handle}
+        details = DetailsJson()
+        if by.because:
+            details["because"] = by.because
+        if handle:
+            details["remote_id"] = handle
         new = NewDelivery(
             account_id=to.id,
             action=action,
@@ -210,7 +215,7 @@ class Watchlist:
             due=due,
             play_id=by.play_id,
             skipped=account_filter(to, item),
-            details={name: value for name, value in details.items() if value},
+            details=details,
         )
         made = outbox.enqueue(self.connection, new, self.now)
         wanted = select(delivery).where(delivery.c.id == made)

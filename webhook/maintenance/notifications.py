@@ -23,9 +23,9 @@ from webhook import clock, trackers
 from webhook.clock import stamp
 from webhook.domain.outcome import DISCONNECTED
 from webhook.maintenance.backup_schedule import BackupFailure, find_failure
-from webhook.queries.deliveries import explain_park, limited_kinds
+from webhook.queries.deliveries import LimitJson, explain_park, limited_kinds
 from webhook.queries.held import HeldList, select_held_lists
-from webhook.queries.senders import find_silent_servers
+from webhook.queries.senders import SilentServerJson, find_silent_servers
 from webhook.settings import Settings, SettingsError
 from webhook.storage.db import Database, Unavailable
 from webhook.storage.rows import fetch_all
@@ -173,12 +173,19 @@ class Watcher:
         return False
 
 
+NoteValue = Mapping[str, str | int | None]
+"""What a notice was about."""
+
+Noted = Mapping[str, NoteValue]
+"""What notices were sent about, by the name of its note."""
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class NoticeChange:
     """One difference: the note's new value (None deletes it), and the notice to send."""
 
     name: str
-    value: Mapping[str, Any] | None
+    value: NoteValue | None
     notice: Notice | None
 
 
@@ -224,7 +231,7 @@ class NotifiedAccount(NamedTuple):
     parked_why: str | None
 
 
-def account_changes(connection: Connection, before: Mapping[str, Any]) -> list[NoticeChange]:
+def account_changes(connection: Connection, before: Noted) -> list[NoticeChange]:
     wanted = (
         select(
             account.c.id,
@@ -252,7 +259,7 @@ def account_changes(connection: Connection, before: Mapping[str, Any]) -> list[N
     return found + [NoticeChange(name=name, value=None, notice=None) for name in gone]
 
 
-def limit_changes(connection: Connection, before: Mapping[str, Any]) -> list[NoticeChange]:
+def limit_changes(connection: Connection, before: Noted) -> list[NoticeChange]:
     """The limits of services on accounts that otherwise work."""
     refused = {
         f"{LIMIT_NOTE}{account_id}.{one['kind']}": one
@@ -268,7 +275,7 @@ def limit_changes(connection: Connection, before: Mapping[str, Any]) -> list[Not
     return found + [NoticeChange(name=name, value=None, notice=None) for name in gone]
 
 
-def list_changes(connection: Connection, before: Mapping[str, Any]) -> list[NoticeChange]:
+def list_changes(connection: Connection, before: Noted) -> list[NoticeChange]:
     """The watchlists of which much is gone at a service, and held."""
     held = {
         f"{LIST_NOTE}{row.account_id}": row
@@ -291,7 +298,7 @@ def list_notice(row: HeldList) -> Notice:
     )
 
 
-def limit_notice(limit: Mapping[str, Any]) -> Notice:
+def limit_notice(limit: LimitJson) -> Notice:
     return Notice(
         title=f"{trackers.label(limit['tracker'])} of {limit['person']} has reached a limit",
         body=f"{limit['explanation']} Nothing is lost.",
@@ -313,9 +320,7 @@ def working_notice(row: NotifiedAccount) -> Notice:
     )
 
 
-def server_changes(
-    connection: Connection, before: Mapping[str, Any], now: datetime, days: int
-) -> list[NoticeChange]:
+def server_changes(connection: Connection, before: Noted, now: datetime, days: int) -> list[NoticeChange]:
     quiet = {server_note(entry): entry for entry in find_silent_servers(connection, now, days)}
     found = [
         NoticeChange(name=name, value={"says": server_label(entry)}, notice=silence_notice(entry))
@@ -324,12 +329,14 @@ def server_changes(
     ]
     back = [name for name in before if name.startswith(SERVER_NOTE) and name not in quiet]
     return found + [
-        NoticeChange(name=name, value=None, notice=resumed_notice(before[name]["says"]) if days else None)
+        NoticeChange(
+            name=name, value=None, notice=resumed_notice(str(before[name]["says"])) if days else None
+        )
         for name in back
     ]
 
 
-def backup_changes(connection: Connection, before: Mapping[str, Any]) -> list[NoticeChange]:
+def backup_changes(connection: Connection, before: Noted) -> list[NoticeChange]:
     failure = find_failure(connection)
     if (failure is not None) == (BACKUP_NOTE in before):
         return []
@@ -351,18 +358,18 @@ def resumed_backup_notice() -> Notice:
     return Notice(title="Backups are made again", body="The scheduled backup was made.")
 
 
-def server_note(entry: Mapping[str, Any]) -> str:
+def server_note(entry: SilentServerJson) -> str:
     """A name that fits: a server's own may be longer than a note's."""
     key = f"{entry['source']}\0{entry['server'] or ''}"
     return SERVER_NOTE + hashlib.sha256(key.encode("utf-8", "surrogatepass")).hexdigest()[:32]
 
 
-def server_label(entry: Mapping[str, Any]) -> str:
+def server_label(entry: SilentServerJson) -> str:
     server = entry["server_name"] or entry["server"]
     return f"{entry['source']} server {server}" if server else str(entry["source"])
 
 
-def silence_notice(entry: Mapping[str, Any]) -> Notice:
+def silence_notice(entry: SilentServerJson) -> Notice:
     return Notice(
         title=f"Silence from the {server_label(entry)}",
         body=f"{entry['says']} If somebody has watched since: see whether its webhook is still set up "

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
 from sqlalchemy import Connection, and_, bindparam, select, update
 
@@ -182,13 +181,11 @@ SAME_FIELDS = (
 IS_THERE = Prepared(select(play.c.id).where(play.c.id == bindparam("play")))
 
 
-def find_earlier_play(
-    connection: Connection, before: Sequence[Mapping[str, Any]], meaning: Mapping[str, Any]
-) -> int | None:
+def find_earlier_play(connection: Connection, before: Sequence[EventJson], meaning: EventJson) -> int | None:
     """The play that the same event belonged to when its webhook was interpreted before; None also where that is gone."""
-    known = (int(entry["play"]) for entry in before if is_same_event(entry, meaning) and entry.get("play"))
+    known = (play_id for entry in before if is_same_event(entry, meaning) and (play_id := entry.get("play")))
     return next((one for one in known if IS_THERE.scalar(connection, {"play": one}) is not None), None)
 
 
-def is_same_event(before: Mapping[str, Any], now: Mapping[str, Any]) -> bool:
+def is_same_event(before: EventJson, now: EventJson) -> bool:
     return all(before.get(name) == now.get(name) for name in SAME_FIELDS)

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from sqlalchemy import Boolean, Connection, and_, bindparam, func, insert, or_, select, text, update
 
@@ -17,6 +16,7 @@ from webhook.domain.states import OPEN_STATES, DeliveryState
 from webhook.queues.leases import wake_lanes
 from webhook.queues.parking import find_limit, revive
 from webhook.storage.db import fresh_ids
+from webhook.storage.json_shapes import DetailsJson
 from webhook.storage.prepared import Prepared
 from webhook.storage.rows import fetch_one
 from webhook.storage.tables import account, delivery
@@ -46,7 +46,7 @@ class NewDelivery:
     job_id: int | None = None
     skipped: str | None = None
     due: datetime | None = None
-    details: Mapping[str, Any] = field(default_factory=dict)
+    details: DetailsJson = field(default_factory=DetailsJson)
 
     @property
     def live(self) -> bool:

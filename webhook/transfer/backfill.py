@@ -35,6 +35,7 @@ from webhook.queues.outbox import NewDelivery
 from webhook.settings import SettingsError
 from webhook.storage.db import Database, Unavailable
 from webhook.storage.json_fields import ANY_OBJECT, Count, Time
+from webhook.storage.json_shapes import DetailsJson
 from webhook.storage.rows import fetch_all, fetch_first, fetch_one
 from webhook.storage.tables import AccountRow, JobRow, PlayRow, account, job
 from webhook.storage.types import to_ms
@@ -329,7 +330,7 @@ def new_delivery(
     """
     at = current.watched_at or current.last_at
     rewatch = is_rewatch(connection, of.person_id, current.item, keys(current.item), row.id, at)
-    details: Mapping[str, Any] = {
+    details: DetailsJson = {
         "duration_ms": current.duration_ms,
         "started_at": to_ms(current.started_at),
         "rewatch": rewatch or again,
