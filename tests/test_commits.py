@@ -9,12 +9,13 @@ from pathlib import Path
 from typing import Any, cast
 
 import pytest
-from sqlalchemy import Connection, Engine, insert, select, text
+from sqlalchemy import Connection, Engine, QueuePool, insert, select, text
 
 from tests.conftest import driver
 from tests.forked import FORKS
 from tests.prepared import open_service, prepare
 from webhook import app, clock
+from webhook.people import people
 from webhook.pipeline import interpreter
 from webhook.queues import inbox
 from webhook.queues.inbox import ReceivedWebhook
@@ -245,6 +246,58 @@ def test_a_listening_connection_that_is_lost_is_opened_again(listening: Database
         return first, await waiter
 
     assert asyncio.run(story()) == ({"first"}, NAMES)
+
+
+# --- several processes on PostgreSQL
+
+WAITERS = text("SELECT count(*) FROM pg_locks WHERE NOT granted")
+END_OTHERS = text(
+    "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity "
+    "WHERE datname = current_database() AND pid <> pg_backend_pid()"
+)
+
+
+def test_a_write_after_a_pause_is_kept_though_the_server_ended_its_connection_meanwhile(
+    listening: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(db, "IDLE_SECONDS", 0.01)
+
+    async def story() -> None:
+        await listening.write(add, "first")
+        await come_true(lambda: pool(listening).checkedout() == 0)
+        other = Database(listening.url)
+        other.do(lambda connection: connection.execute(END_OTHERS))
+        other.close()
+        await listening.write(add, "second")
+
+    asyncio.run(story())
+
+    assert listening.ask(names) == NAMES
+
+
+def pool(database: Database) -> QueuePool:
+    return cast(QueuePool, database.engine.pool)
+
+
+def test_of_two_first_starts_at_once_one_makes_the_person(listening: Database, tmp_path: Path) -> None:
+    service = open_service({"DATA_DIR": str(tmp_path)})
+    failed: list[BaseException] = []
+
+    def start_too() -> None:
+        try:
+            listening.do(lambda connection: app.first_start(connection, service))
+        except BaseException as error:  # noqa: BLE001 - of another thread
+            failed.append(error)
+
+    second = threading.Thread(target=start_too)
+    with listening.engine.begin() as connection:
+        app.first_start(connection, service)
+        second.start()
+        asyncio.run(come_true(lambda: bool(connection.execute(WAITERS).scalar())))
+    second.join(PATIENCE)
+
+    assert failed == []
+    assert listening.ask(people.count_people) == 1
 
 
 def test_a_worker_interprets_at_once_what_another_process_received(

@@ -42,6 +42,7 @@ from webhook.pipeline.shared_reads import Capabilities
 from webhook.queues import leases
 from webhook.service import Service
 from webhook.settings import Environ, Settings
+from webhook.storage import migrate
 from webhook.storage.db import Database, Unavailable
 from webhook.storage.tables import person
 from webhook.system.loop_lag import collect_garbage
@@ -193,6 +194,7 @@ def capabilities(built: Mapping[str, Tracker]) -> dict[str, Capabilities]:
 def first_start(connection: Connection, service: Service) -> None:
     """Create the first person, their library's account and a webhook token if there are none yet."""
     now = clock.now()
+    migrate.take_turn(connection)
     if not people.count_people(connection):
         people.add_person(connection, people.FIRST_PERSON, now, owner=True)
     if not tokens.valid_tokens(connection, "webhook", now):

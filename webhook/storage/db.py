@@ -202,7 +202,7 @@ class Database:
                 self._commit(waiting)
                 self._dirty = True
             elif self._dirty:
-                self._checkpoint()
+                self._rest()
         self._let_go()
 
     def _take(self) -> tuple[list[PendingWrite], bool]:
@@ -272,10 +272,15 @@ class Database:
                     own.execute("PRAGMA temp_store=MEMORY")
         return self._writing
 
-    def _checkpoint(self) -> None:
-        """Checkpoint the write-ahead log while idle, so that bursts need not."""
+    def _rest(self) -> None:
+        """While idle: checkpoint the write-ahead log, so that bursts need not; or hand the connection to a server back.
+
+        The pool asks whether it still is one before the next write, which a restart of the server would else fail.
+        """
         self._dirty = False
-        if self.sqlite and self.checkpoint:
+        if not self.sqlite:
+            self._let_go()
+        elif self.checkpoint:
             with contextlib.suppress(Exception):
                 cursor = self._connection().connection.cursor()
                 cursor.execute("PRAGMA wal_checkpoint(PASSIVE)")

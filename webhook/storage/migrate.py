@@ -40,8 +40,7 @@ def migrate(database: Database) -> None:
     """Migrate the tables to this version; on PostgreSQL other processes wait meanwhile. Raises OtherVersion."""
 
     def upgrade(connection: Connection) -> None:
-        if not database.sqlite:
-            connection.execute(text(f"SELECT pg_advisory_xact_lock({MIGRATION_LOCK})"))
+        take_turn(connection)
         refuse_newer(connection)
         if current_revision(connection) == newest_revision():
             return  # skips Alembic, whose import takes longer than the rest of the start
@@ -50,6 +49,12 @@ def migrate(database: Database) -> None:
         command.upgrade(alembic_config(connection), "head")
 
     database.do(upgrade)
+
+
+def take_turn(connection: Connection) -> None:
+    """Have other processes on the same PostgreSQL that start wait for the end of this transaction, as on SQLite."""
+    if connection.dialect.name != "sqlite":
+        connection.execute(text(f"SELECT pg_advisory_xact_lock({MIGRATION_LOCK})"))
 
 
 def current_revision(connection: Connection) -> str | None:
