@@ -504,3 +504,16 @@ def test_what_is_not_set_up_leads_to_its_connection(home: Household) -> None:
     assert answer.status_code == 409
     assert "Trakt is not set up. Set TRAKT_CLIENT_ID and TRAKT_CLIENT_SECRET and restart" in answer.text
     assert '<a href="/connections/trakt">Fix in Connections</a>' in answer.text
+
+
+def test_a_refused_form_leads_back_to_its_page(home: Household) -> None:
+    browser = home.browser()
+    fields = {"form_token": form_token(browser.get("/people").text), "name": "me", "back": "/people"}
+
+    refused = browser.post("/people", data=fields, headers={"Referer": f"{home.url}/people?said=saved&x=1"})
+    elsewhere = browser.post("/people", data=fields, headers={"Referer": "https://elsewhere//evil.example"})
+
+    assert refused.status_code == 409
+    assert "<p>There is a person called me already.</p>" in refused.text
+    assert '<a href="/people?x=1">Back to the form</a>' in refused.text
+    assert "Back to the form" not in elsewhere.text

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
-from urllib.parse import quote, urlencode
+from urllib.parse import parse_qsl, quote, urlencode, urlsplit
 
 from sqlalchemy import Connection
 from starlette.requests import Request
@@ -219,6 +219,7 @@ class Page:
             if visitor is not None:
                 await self.prepare(request, visitor)
         known = {"status": status, "detail": detail, "see": getattr(request.state, "see", None), "said": None}
+        known["form"] = form_page(request)
         return self.render(request, "error.html", known, visitor, status)
 
     def redirect_to(self, request: Request, path: str) -> Response:
@@ -262,6 +263,15 @@ class Page:
         for name in ("Accept-Language", "Cookie"):
             response.headers.add_vary_header(name)
         return response
+
+
+def form_page(request: Request) -> str:
+    """The path of the page whose form was sent, without what its last change left there; "" where it is not known."""
+    if request.method != "POST":
+        return ""
+    sent_from = urlsplit(request.headers.get("referer", ""))
+    kept = [(name, value) for name, value in parse_qsl(sent_from.query) if name not in ("said", "undo")]
+    return local(f"{sent_from.path}?{urlencode(kept)}" if kept else sent_from.path)
 
 
 def theme_of(request: Request) -> str | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Callable, Mapping
 from contextvars import ContextVar
 from datetime import UTC, date, datetime, tzinfo
@@ -28,6 +29,7 @@ from webhook.web.http import charts, language
 from webhook.web.http.language import format_date, format_number, gettext, ngettext, translate
 from webhook.web.visible import DELIVERY_STATES, WEBHOOK_STATES
 
+FIELD_NAME = re.compile(r"^[a-z_]+: ")
 HERE = Path(__file__).parent.parent
 STATIC = HERE / "static"
 
@@ -358,6 +360,11 @@ def title_with_year(entry: Mapping[str, Any]) -> str:
     return f"{entry['title']} ({entry['year']})" if entry.get("year") else str(entry["title"])
 
 
+def without_field(text: str) -> str:
+    """A sentence of the API without the field that it begins with, which a page has by another name."""
+    return FIELD_NAME.sub("", text)
+
+
 def capitalize(text: str) -> str:
     return text[:1].upper() + text[1:]
 
@@ -427,6 +434,7 @@ FILTERS: Mapping[str, Callable[..., object]] = {
     "did": lambda action: translate(ACTION_WORDS.get(action, action)),
     "sent": request_text,
     "sentence": capitalize,
+    "without_field": without_field,
     "span": span,
     "scopes": lambda stored: translate(scopes.spell(stored)),
     "picture_of": picture_of,
