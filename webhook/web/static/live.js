@@ -81,6 +81,10 @@
       if (focused) [...part.querySelectorAll(focused.tagName)].find((one) => marked(one) === mark)?.focus();
     };
   };
+  let leaves = false;
+  addEventListener("submit", (event) => {
+    leaves = !event.defaultPrevented;
+  });
   let drawing = false;
   let again = false;
   const draw = async () => {
@@ -92,7 +96,7 @@
     try {
       const answer = await fetch(from(), { headers: { "X-Live": "1" } });
       if (answer.redirected && new URL(answer.url).pathname !== new URL(from(), location.href).pathname) {
-        location.href = answer.url; // the sign-in ended
+        if (!leaves) location.href = answer.url; // the sign-in ended, and not by a form that is on its way
         return;
       }
       if (!answer.ok) return;
