@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
 
 from sqlalchemy import Connection, Update, and_, bindparam, delete, insert, select, update
 
@@ -143,11 +142,11 @@ def is_flood(connection: Connection, mark: HandMark) -> bool:
     return len(others) >= most
 
 
-def near(mark: HandMark) -> dict[str, Any]:
+def near(mark: HandMark) -> dict[str, object]:
     return {**of_person(mark, mark.action), "after": mark.at - WINDOW, "before": mark.at + WINDOW}
 
 
-def of_person(mark: HandMark, action: Action) -> dict[str, Any]:
+def of_person(mark: HandMark, action: Action) -> dict[str, object]:
     return {"person": mark.person_id, "at_server": mark.server, "of_action": action.value}
 
 

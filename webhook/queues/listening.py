@@ -13,6 +13,7 @@ from enum import StrEnum
 from typing import Any
 
 from sqlalchemy import Connection, delete, insert, select
+from typing_extensions import TypedDict
 
 from webhook.storage.locks import try_locks
 from webhook.storage.tables import note
@@ -22,6 +23,18 @@ LEASE = timedelta(seconds=30)
 RENEWAL_INTERVAL = LEASE / 3
 STALE = timedelta(minutes=2)
 """How long after its lease the state of a line says nothing any more."""
+
+
+class LineNoteJson(TypedDict, total=False):
+    """The note of a line: which process holds it, until when, and what that said of it; times in Unix milliseconds."""
+
+    holder: str
+    until: int
+    state: str
+    since: int
+    error: str | None
+    calls: int
+    remark: str | None
 
 
 class LineState(StrEnum):
@@ -65,13 +78,13 @@ def renew_one(connection: Connection, request: LeaseRequest) -> bool:
     name = line_name(request.server)
     if not all(try_locks(connection, [name]).values()):
         return False
-    found = read_note(connection, name) or {}
+    found = read_line(connection, name)
     is_others = found.get("holder") not in (None, request.holder)
     if is_others and from_ms(found["until"]) > request.now and connection.dialect.name != "sqlite":
         return False
-    value = {"holder": request.holder, "until": to_ms(request.now + LEASE)}
-    kept = {key: found[key] for key in ("state", "since", "error", "calls", "remark") if key in found}
-    write_note(connection, name, {**value, **(status_json(request.status) if request.status else kept)})
+    said = found if request.status is None else status_json(request.status)
+    value: LineNoteJson = {**said, "holder": request.holder, "until": to_ms(request.now + LEASE)}
+    write_note(connection, name, value)
     return True
 
 
@@ -79,13 +92,13 @@ def release_lines(connection: Connection, waiting: list[LeaseRequest]) -> list[N
     """Let another process listen at once."""
     for request in waiting:
         name = line_name(request.server)
-        found = read_note(connection, name) or {}
+        found = read_line(connection, name)
         if found.get("holder") == request.holder:
             write_note(connection, name, {**found, "until": to_ms(request.now)})
     return [None] * len(waiting)
 
 
-def status_json(status: LineStatus) -> dict[str, Any]:
+def status_json(status: LineStatus) -> LineNoteJson:
     return {
         "state": status.state.value,
         "since": to_ms(status.since),
@@ -103,8 +116,8 @@ def line_statuses(connection: Connection, servers: Iterable[str], now: datetime)
 
 def line_status(connection: Connection, server: str, now: datetime) -> LineStatus | None:
     """The line to a server; None where no process holds it now."""
-    found = read_note(connection, line_name(server))
-    if not found or "state" not in found or now - from_ms(found["until"]) > STALE:
+    found = read_line(connection, line_name(server))
+    if "state" not in found or now - from_ms(found["until"]) > STALE:
         return None
     return LineStatus(
         server=server,
@@ -114,6 +127,12 @@ def line_status(connection: Connection, server: str, now: datetime) -> LineStatu
         calls=found.get("calls", 0),
         remark=found.get("remark"),
     )
+
+
+def read_line(connection: Connection, name: str) -> LineNoteJson:
+    """The note of a line; empty where it was never listened to."""
+    found: LineNoteJson | None = read_note(connection, name)
+    return found or {}
 
 
 # --- what a listener remembers
