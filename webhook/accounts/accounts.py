@@ -17,6 +17,7 @@ from webhook import clock, servers, trackers
 from webhook.accounts.credentials import Credentials
 from webhook.accounts.seal import Seal
 from webhook.domain.event import Action
+from webhook.domain.json_shapes import RulesJson
 from webhook.domain.outcome import DISCONNECTED, Park, Snooze, Undelivered
 from webhook.domain.rules import ALWAYS_ON, FOLLOWS, OPTIONAL_ACTIONS, SWITCHES
 from webhook.domain.states import DeliveryState
@@ -24,7 +25,6 @@ from webhook.history import watchlist_reads
 from webhook.queues import calls_left, parking
 from webhook.settings import SettingsError, variable
 from webhook.storage.db import Database, fresh_ids
-from webhook.storage.json_shapes import RulesJson
 from webhook.storage.rows import fetch_first
 from webhook.storage.tables import AccountRow, account, delivery, person
 from webhook.trackers import (

@@ -14,6 +14,7 @@ import typer
 from webhook.domain.event import Kind
 
 if TYPE_CHECKING:
+    from webhook.domain.json_shapes import ListsJson
     from webhook.trackers import DeviceCode
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON only.")]
@@ -31,6 +32,28 @@ NeverLibraries = Annotated[list[str] | None, typer.Option(help="Never this libra
 OnlyPlayers = Annotated[list[str] | None, typer.Option(help="Only this player; repeat for several.")]
 NeverPlayers = Annotated[list[str] | None, typer.Option(help="Never this player; repeat for several.")]
 OnlyKinds = Annotated[list[Kind] | None, typer.Option(help="Only this kind; repeat for several.")]
+
+
+def given_lists(
+    libraries: list[str] | None,
+    not_libraries: list[str] | None,
+    players: list[str] | None,
+    not_players: list[str] | None,
+    kinds: list[Kind] | None,
+) -> ListsJson:
+    """The lists that were given as options."""
+    given: ListsJson = {}
+    if libraries is not None:
+        given["libraries"] = libraries
+    if not_libraries is not None:
+        given["not_libraries"] = not_libraries
+    if players is not None:
+        given["players"] = players
+    if not_players is not None:
+        given["not_players"] = not_players
+    if kinds is not None:
+        given["kinds"] = [one.value for one in kinds]
+    return given
 
 
 # --- what goes wrong

@@ -8,7 +8,7 @@ import shlex
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 from sqlalchemy import Connection, update
@@ -26,6 +26,7 @@ from webhook.cli._common import (
     OnlyPlayers,
     Which,
     Whose,
+    given_lists,
     print_table,
     read_input,
     rule_line,
@@ -39,11 +40,12 @@ from webhook.cli._desk import (
 )
 from webhook.cli._servers import ServerRequest, connect_server, is_server_request
 from webhook.domain.event import Action
+from webhook.domain.json_shapes import RulesJson
 from webhook.domain.outcome import DISCONNECTED
+from webhook.domain.rules import LISTS
 from webhook.queries.deliveries import find_dry_run_ids
 from webhook.queries.people import AccountJson, list_accounts, rules_json
 from webhook.queues.calls_left import describe_calls
-from webhook.storage.json_shapes import RulesJson
 from webhook.storage.tables import PersonRow, account
 from webhook.trackers import DeviceCode, Tracker
 
@@ -264,15 +266,16 @@ def dry_run_hint(row: AccountJson) -> str:
     return f"To turn it off: watchmark accounts rules {row['tracker']} --person {row['person']} --no-dry-run"
 
 
-def in_short(rules: Mapping[str, Any]) -> str:
+def in_short(rules: RulesJson) -> str:
     """An account's rules in short, if there are any."""
+    mark = rules["watched_mark"]
     said = ["DRY RUN"] if rules["dry_run"] else []
-    said += [f"watched at {rules['watched_mark']:g} %"] if rules["watched_mark"] is not None else []
+    said += [f"watched at {mark:g} %"] if mark is not None else []
     return "; ".join(said + [rule_line(name, value) for name, value in lists_of(rules) if value])
 
 
-def lists_of(rules: Mapping[str, Any]) -> list[tuple[str, Any]]:
-    return [(name, value) for name, value in rules.items() if name not in ("watched_mark", "dry_run")]
+def lists_of(rules: RulesJson) -> list[tuple[str, list[str]]]:
+    return [(name, rules[name]) for name in LISTS]
 
 
 @accounts_app.command("tell")
@@ -321,20 +324,14 @@ def accounts_rules(
     as_json: Json = False,
 ) -> None:
     """Show or change an account's own rules. The given rules replace the previous ones and take effect at once."""
-    given = {
-        "watched_mark": watched_mark,
-        "dry_run": dry_run,
-        "libraries": library,
-        "not_libraries": not_library,
-        "players": player,
-        "not_players": not_player,
-        "kinds": None if kind is None else [one.value for one in kind],
-    }
-    wanted = {name: value for name, value in given.items() if value is not None}
+    lists = given_lists(library, not_library, player, not_player, kind)
 
     def change(connection: Connection) -> tuple[PersonAccount, RulesJson, list[int]]:
         row = whose_account(connection, whose, tracker)
-        rules = rules_json({**({} if clear else row.rules or {}), **wanted})
+        before: RulesJson = {} if clear else row.rules or {}
+        mark = before.get("watched_mark") if watched_mark is None else watched_mark
+        dry = before.get("dry_run", False) if dry_run is None else dry_run
+        rules = rules_json({**before, **lists, "watched_mark": mark, "dry_run": dry})
         connection.execute(update(account).where(account.c.id == row.id).values(rules=rules))
         return row, rules, find_dry_run_ids(connection, row.id)
 
@@ -344,9 +341,7 @@ def accounts_rules(
     say(as_json, shown, *rules_story(row, rules, kept, at.settings.watched_mark))
 
 
-def rules_story(
-    row: PersonAccount, rules: Mapping[str, Any], kept: Sequence[int], usual: float
-) -> Iterator[str]:
+def rules_story(row: PersonAccount, rules: RulesJson, kept: Sequence[int], usual: float) -> Iterator[str]:
     mark = rules["watched_mark"]
     yield f"watched mark: {usual:g} % (general setting)" if mark is None else f"watched mark: {mark:g} %"
     yield rule_line("dry_run", rules["dry_run"])

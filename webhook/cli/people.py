@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Mapping
-from dataclasses import asdict
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from sqlalchemy import Connection, func, select, update
@@ -22,6 +20,7 @@ from webhook.cli._common import (
     OnlyPlayers,
     Spelled,
     count_of,
+    given_lists,
     print_table,
     read_input,
     rule_line,
@@ -30,12 +29,15 @@ from webhook.cli._common import (
 from webhook.cli._desk import (
     open_desk,
 )
-from webhook.domain import rules
+from webhook.domain.rules import LISTS, Filters
 from webhook.domain.states import WebhookState
 from webhook.people import identities, passkeys, passwords, people, second_factor
 from webhook.queries.people import list_ignored_identities, list_people, list_unclaimed_identities
 from webhook.storage.tables import identity as identity_table
 from webhook.storage.tables import person, webhook
+
+if TYPE_CHECKING:
+    from webhook.domain.json_shapes import FiltersJson, ListsJson
 
 people_app = typer.Typer(no_args_is_help=True, help="Manage people and the media server users they claim.")
 
@@ -162,25 +164,22 @@ def people_filter(
     as_json: Json = False,
 ) -> None:
     """Show or change which plays count for a person. The given filters replace the previous ones."""
-    given = {
-        "libraries": library,
-        "not_libraries": not_library,
-        "players": player,
-        "not_players": not_player,
-        "kinds": None if kind is None else [one.value for one in kind],
-        "home_videos": home_videos,
-    }
-    wanted = {option: value for option, value in given.items() if value is not None}
+    lists = given_lists(library, not_library, player, not_player, kind)
     with open_desk() as at:
-        filters = at.database.do(lambda connection: refilter(connection, name, wanted, clear))
-    lines = [rule_line(option, value) for option, value in filters.items()]
-    say(as_json, {"person": name, "filters": filters}, *lines)
+        filters = at.database.do(lambda connection: refilter(connection, name, lists, home_videos, clear))
+    lines = [rule_line(option, filters[option]) for option in LISTS]
+    home = rule_line("home_videos", filters["home_videos"])
+    say(as_json, {"person": name, "filters": filters}, *lines, home)
 
 
-def refilter(connection: Connection, name: str, wanted: Mapping[str, Any], clear: bool) -> dict[str, Any]:
+def refilter(
+    connection: Connection, name: str, lists: ListsJson, home_videos: bool | None, clear: bool
+) -> FiltersJson:
     row = people.find_person(connection, name)
-    before = {} if clear else row.filters or {}
-    filters = asdict(rules.Filters.from_json({**before, **wanted}))
+    before: FiltersJson = {} if clear else row.filters or {}
+    home = bool(before.get("home_videos")) if home_videos is None else home_videos
+    given: FiltersJson = {**before, **lists, "home_videos": home}
+    filters: FiltersJson = {**Filters.from_json(given).lists(), "home_videos": home}
     connection.execute(update(person).where(person.c.id == row.id).values(filters=filters))
     return filters
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Literal
 
 from webhook.domain.advance import VIEWING_ACTIONS
 from webhook.domain.event import MANY_OF_KIND, STREAMS, Action, Event, Kind, describe_kind
+from webhook.domain.json_shapes import FiltersJson, ListsJson, RulesJson
 from webhook.domain.play import Change
 from webhook.domain.playback import is_reached
 
@@ -37,8 +38,12 @@ FOLLOWS: Mapping[Action, Action] = {
 MIN_POSITION_MS = 60_000
 """The earliest position from which a media server goes on: Plex takes none before it."""
 
-PLACES = ("libraries", "not_libraries", "players", "not_players")
-LISTS = (*PLACES, "kinds")
+PlaceName = Literal["libraries", "not_libraries", "players", "not_players"]
+PLACES: tuple[PlaceName, ...] = ("libraries", "not_libraries", "players", "not_players")
+LISTS: tuple[Literal["libraries", "not_libraries", "players", "not_players", "kinds"], ...] = (
+    *PLACES,
+    "kinds",
+)
 """The lists that filters and an account's rules are made of."""
 
 DRY_RUN = "dry run: shown, not sent"
@@ -57,10 +62,30 @@ class Filters:
     home_videos: bool = False
 
     @classmethod
-    def from_json(cls, given: Mapping[str, Any] | None) -> Filters:
+    def from_json(cls, given: FiltersJson | None) -> Filters:
         given = given or {}
-        chosen = {name: tuple(map(str, given.get(name) or ())) for name in LISTS}
-        return cls(**chosen, home_videos=bool(given.get("home_videos")))
+        return cls.from_lists(given, home_videos=bool(given.get("home_videos")))
+
+    @classmethod
+    def from_lists(cls, given: ListsJson, *, home_videos: bool) -> Filters:
+        return cls(
+            libraries=tuple(given.get("libraries") or ()),
+            not_libraries=tuple(given.get("not_libraries") or ()),
+            players=tuple(given.get("players") or ()),
+            not_players=tuple(given.get("not_players") or ()),
+            kinds=tuple(given.get("kinds") or ()),
+            home_videos=home_videos,
+        )
+
+    def lists(self) -> ListsJson:
+        """The lists, each of them present."""
+        return {
+            "libraries": [*self.libraries],
+            "not_libraries": [*self.not_libraries],
+            "players": [*self.players],
+            "not_players": [*self.not_players],
+            "kinds": [*self.kinds],
+        }
 
     @property
     def is_by_place(self) -> bool:
@@ -113,12 +138,12 @@ class AccountRules:
     dry_run: bool = False
 
     @classmethod
-    def from_json(cls, given: Mapping[str, Any] | None) -> AccountRules:
+    def from_json(cls, given: RulesJson | None) -> AccountRules:
         given = given or {}
         mark = given.get("watched_mark")
         return cls(
             # What the person lets through has passed the person's filters already.
-            Filters.from_json({**given, "home_videos": True}),
+            Filters.from_lists(given, home_videos=True),
             None if mark is None else float(mark),
             bool(given.get("dry_run")),
         )

@@ -11,13 +11,14 @@ from sqlalchemy import Connection, Select, func, select
 from typing_extensions import TypedDict
 
 from webhook.clock import stamp
-from webhook.domain.rules import LISTS, AccountRules
+from webhook.domain.json_shapes import FiltersJson, RulesJson
+from webhook.domain.rules import AccountRules
 from webhook.domain.states import WebhookState
 from webhook.queries.deliveries import LimitJson, explain_park, is_waiting, limited_kinds
 from webhook.queues.calls_left import CallsLeftJson, read_calls
 from webhook.queues.parking import is_stuck
 from webhook.storage.json_fields import ANY_OBJECT, ActionWord, Id, Time
-from webhook.storage.json_shapes import EventJson, FiltersJson, RulesJson
+from webhook.storage.json_shapes import EventJson
 from webhook.storage.rows import fetch_all
 from webhook.storage.tables import (
     AccountRow,
@@ -306,8 +307,7 @@ def account_json(
     }
 
 
-def rules_json(given: Mapping[str, object] | None) -> RulesJson:
+def rules_json(given: RulesJson | None) -> RulesJson:
     """An account's rules as they are stored and given, each of them present."""
     rules = AccountRules.from_json(given)
-    lists = {name: getattr(rules.filters, name) for name in LISTS}
-    return cast("RulesJson", {"watched_mark": rules.mark, "dry_run": rules.dry_run, **lists})
+    return {"watched_mark": rules.mark, "dry_run": rules.dry_run, **rules.filters.lists()}

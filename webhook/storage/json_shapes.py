@@ -7,11 +7,8 @@ from typing import Any
 from pydantic.json_schema import SkipJsonSchema
 from typing_extensions import TypedDict
 
-from webhook.domain.json_shapes import IdsJson
+from webhook.domain.json_shapes import IdsJson, ItemJson
 from webhook.storage.json_fields import KindWord
-
-JsonObject = dict[str, Any]
-"""An object whose fields are known only to its writer and reader."""
 
 
 class EventJson(TypedDict, total=False):
@@ -33,7 +30,7 @@ class EventJson(TypedDict, total=False):
     progress: float | None
     completed: bool | None
     rating: float | None
-    at: str | None
+    at: str
     user: str | None
     server: str | None
     server_name: str | None
@@ -49,27 +46,47 @@ class EventJson(TypedDict, total=False):
     waits_for: str | None
 
 
-class ListsJson(TypedDict, total=False):
-    """What is let through or not, by name."""
+class EditedPlayJson(TypedDict, total=False):
+    """The fields of a play before or after an edit. `play` is another play that it is about, `person` whose that was."""
 
-    libraries: list[str]
-    not_libraries: list[str]
-    players: list[str]
-    not_players: list[str]
-    kinds: list[str]
-
-
-class FiltersJson(ListsJson, total=False):
-    """A person's filters; `Filters.from_json` reads it."""
-
-    home_videos: bool
+    item: ItemJson
+    kind: str
+    started_at: str | None
+    last_at: str | None
+    watched_at: str | None
+    dated: str
+    play: int
+    person: str
 
 
-class RulesJson(ListsJson, total=False):
-    """The rules of one account; `AccountRules.from_json` reads them."""
+class WholePlayJson(EditedPlayJson, total=False):
+    """A whole play by field name, as pydantic writes and reads it; its item is without the kind."""
 
-    watched_mark: float | None
-    dry_run: bool
+    state: str
+    source: str
+    server: str | None
+    player: str | None
+    player_id: str | None
+    library: str | None
+    position_ms: int | None
+    position_at: str | None
+    estimated: bool
+    known_percent: float | None
+    duration_ms: int | None
+    played_ms: int
+    resumed_at: str | None
+    replayed_ms: int
+    unwatched_at: str | None
+    manual: bool
+    by_position: bool
+    view_count: int | None
+
+
+class ImportChangeJson(WholePlayJson, total=False):
+    """What an import changed, before or after it: a play, a followed show's `state`, or the `value` and `at` of an entry."""
+
+    value: float | None
+    at: str | None
 
 
 class DetailsJson(TypedDict, total=False):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from typing import Any
 
 from sqlalchemy import Connection, select, update
 from sqlalchemy.exc import IntegrityError
@@ -11,6 +10,7 @@ from sqlalchemy.exc import IntegrityError
 from webhook import clock
 from webhook.accounts import accounts
 from webhook.domain.event import Action, Ids
+from webhook.domain.json_shapes import FiltersJson, RulesJson
 from webhook.domain.states import NEEDS_PERSON, REVIVABLE
 from webhook.identity import matches
 from webhook.people import household, identities, people
@@ -293,8 +293,8 @@ def require_source(wanted: str, sources: Collection[str]) -> str:
     return wanted
 
 
-def set_filters(connection: Connection, person_id: int, filters: Mapping[str, Any]) -> None:
-    connection.execute(update(person).where(person.c.id == person_id).values(filters=dict(filters)))
+def set_filters(connection: Connection, person_id: int, filters: FiltersJson) -> None:
+    connection.execute(update(person).where(person.c.id == person_id).values(filters=filters))
 
 
 # --- accounts
@@ -311,7 +311,7 @@ def find_account(connection: Connection, visitor: Visitor, account_id: int) -> A
     return row
 
 
-def set_rules(connection: Connection, visitor: Visitor, account_id: int, rules: Mapping[str, Any]) -> None:
+def set_rules(connection: Connection, visitor: Visitor, account_id: int, rules: RulesJson) -> None:
     row = find_account(connection, visitor, account_id)
     values = {"rules": rules_json(rules)}
     connection.execute(update(account).where(account.c.id == row.id).values(values))

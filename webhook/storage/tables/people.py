@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import UniqueConstraint, false
 from sqlmodel import Field
 
-from webhook.storage.json_shapes import FiltersJson
+from webhook.domain.json_shapes import FiltersJson
 from webhook.storage.tables.base import TableRow, id_field, table_of
 from webhook.storage.types import Id, JsonText, Sealed, Utc
 

@@ -9,11 +9,11 @@ from pydantic import AfterValidator, Field
 from typing_extensions import TypedDict
 
 from webhook.accounts.sign_ins import SignInState
+from webhook.domain.json_shapes import RulesJson
 from webhook.domain.rules import SWITCHES
 from webhook.queries.people import AccountFields
 from webhook.queries.reception import ReceptionJson
 from webhook.storage.json_fields import Id, Time
-from webhook.storage.json_shapes import RulesJson
 from webhook.trackers import SignIn as SignInMethod
 from webhook.trackers.webhook_out.receiver import LATE_LABELS, SHAPE_LABELS
 from webhook.trackers.webhook_out.template import MAX_TEMPLATE

@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from types import NoneType
-from typing import Annotated, Any, TypeVar, cast, get_args, get_origin
+from typing import Annotated, Any, TypeVar, get_args, get_origin
 
 from pydantic import (
     AfterValidator,
@@ -22,10 +22,10 @@ from pydantic import (
 from typing_extensions import TypedDict
 
 from webhook.domain.event import Kind
+from webhook.domain.json_shapes import ListsJson
 from webhook.domain.rules import LISTS
 from webhook.queries.paging import MAX_PAGE_SIZE, PAGE_SIZE
 from webhook.storage.json_fields import Id
-from webhook.storage.json_shapes import ListsJson
 from webhook.texts import texts
 from webhook.web.http.errors import Problem
 from webhook.web.http.params import MAX_TEXT_LENGTH, clean, whole
@@ -182,14 +182,19 @@ class FilterLists(Body):
 
     def lists(self) -> ListsJson:
         """The lists that were given."""
-        given = self.model_dump(include={*LISTS} & self.model_fields_set, mode="json")
-        return cast("ListsJson", {name: list(values) for name, values in given.items()})
+        given: ListsJson = given_json(self, LISTS)
+        return given
 
 
 # --- checking
 
 
-def validate(model: type[M], given: Mapping[str, Any], status: int = 422) -> M:
+def given_json(body: BaseModel, fields: Collection[str] | None = None) -> Any:
+    """The fields that a request gave, or those of them, as JSON; its shape is that of the model."""
+    return body.model_dump(include=None if fields is None else {*fields}, exclude_unset=True, mode="json")
+
+
+def validate(model: type[M], given: Mapping[str, object], status: int = 422) -> M:
     """Validate values as a model; raises Problem with a sentence that names the first invalid field."""
     try:
         return model.model_validate(given)

@@ -8,13 +8,13 @@ from pydantic import AfterValidator, Field, model_validator
 from pydantic.json_schema import SkipJsonSchema
 from typing_extensions import TypedDict
 
+from webhook.domain.json_shapes import FiltersJson
 from webhook.people import passwords, tokens
 from webhook.people.passkeys import MAX_PASSKEY_NAME
 from webhook.people.scopes import Scope
 from webhook.people.sessions import SignInMethod
 from webhook.queries.people import PersonJson
 from webhook.storage.json_fields import Count, Id, ItemFields, Time, one_of
-from webhook.storage.json_shapes import FiltersJson
 from webhook.web.http.models import Body, Expect, FilterLists, Flag, OneOf, Query, Texts, check_text
 
 TOKEN_KINDS = ("webhook", "api", "app")

@@ -13,12 +13,12 @@ from starlette.routing import BaseRoute, Route
 
 from webhook import sources
 from webhook.domain.event import Kind
+from webhook.domain.json_shapes import FiltersJson
 from webhook.domain.rules import Filters
 from webhook.people import household
 from webhook.people.passwords import MIN_PASSWORD_LENGTH
 from webhook.people.second_factor import find_second_factor
 from webhook.people.sessions import SignInMethod
-from webhook.storage.json_shapes import FiltersJson
 from webhook.texts import texts
 from webhook.web import actions as changes
 from webhook.web import visible
@@ -127,7 +127,7 @@ class People(Once):
         self,
         request: Request,
         visitor: Visitor,
-        chosen: Mapping[str, Any] | None = None,
+        chosen: FiltersJson | None = None,
         wrong: str | None = None,
         status: int = 200,
         link: Mapping[str, Any] | None = None,

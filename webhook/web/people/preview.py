@@ -9,7 +9,8 @@ from sqlalchemy import Connection, select
 from webhook import sources
 from webhook.clock import stamp
 from webhook.domain import lenient_json
-from webhook.domain.event import Event, Ignored, Unreadable, event_from_json
+from webhook.domain.event import Event, Ignored, Unreadable
+from webhook.domain.event_json import event_from_json
 from webhook.domain.rules import Filters, stopping_filter
 from webhook.queues.inbox import event_origin
 from webhook.storage.rows import fetch_all
