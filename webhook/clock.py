@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from datetime import UTC, datetime
+from typing import overload
 
 
 def now() -> datetime:
@@ -11,6 +12,10 @@ def now() -> datetime:
     return moment.replace(microsecond=moment.microsecond // 1000 * 1000)
 
 
+@overload
+def stamp(moment: datetime) -> str: ...
+@overload
+def stamp(moment: datetime | None) -> str | None: ...
 def stamp(moment: datetime | None) -> str | None:
     """A time as the API writes it: ISO 8601, UTC, milliseconds, Z."""
     return None if moment is None else moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -27,12 +27,13 @@ from webhook.cli._desk import (
 from webhook.cli.transfer import item_line
 from webhook.domain import guids
 from webhook.domain.event import Kind
+from webhook.domain.json_shapes import ItemChangeJson
 from webhook.history import edits, library, moves, restoration
 from webhook.history.play_store import play_from_row
 from webhook.history.stats_span import zone_for
 from webhook.people import people
 from webhook.queries.paging import MAX_PAGE_SIZE, PAGE_SIZE
-from webhook.queries.plays import Only, list_plays
+from webhook.queries.plays import Only, PlayJson, list_plays
 from webhook.transfer import manual_plays
 from webhook.transfer.records import Relation
 
@@ -114,7 +115,7 @@ def history_list(
         say(False, None, f"More: --after {found['next']}")
 
 
-def play_row(play: Mapping[str, Any]) -> tuple[Any, ...]:
+def play_row(play: PlayJson) -> tuple[object, ...]:
     unfinished = f"not watched ({play['progress'] or 0:g} %)"
     return (play["id"], play["watched_at"] or unfinished, play["person"], item_line(play), play["source"])
 
@@ -281,8 +282,7 @@ def history_correct(
         for name, value in (("tvdb", tvdb), ("tmdb", tmdb), ("imdb", imdb), ("trakt", trakt))
         if value is not None
     }
-    about = {"title": title, "show": show, "year": year, "season": season, "number": episode}
-    given: dict[str, Any] = {name: value for name, value in about.items() if value is not None}
+    given = item_change(title, show, year, season, episode)
     if not named and not given:
         raise typer.BadParameter("Enter what it was: an ID, a title, a year, a season or a number.")
     if guids.clean_ids(**named).by_namespace().keys() != named.keys():
@@ -290,10 +290,29 @@ def history_correct(
 
     def change(connection: Connection, can: edits.Tellers) -> edits.EditResult:
         known = play_from_row(edits.get_row(connection, number)).item
-        item = edits.correct_item(known, {**given, **edits.ids_field(known, named)})
+        change: ItemChangeJson = {**given, **edits.ids_field(known, named)}
+        item = edits.correct_item(known, change)
         return edits.correct_play(connection, number, item, can, BY, clock.now())
 
     run_edit(as_json, change, f"Play {number} is corrected.")
+
+
+def item_change(
+    title: str | None, show: str | None, year: int | None, season: int | None, number: int | None
+) -> ItemChangeJson:
+    """The fields of an item that were given."""
+    given: ItemChangeJson = {}
+    if title is not None:
+        given["title"] = title
+    if show is not None:
+        given["show"] = show
+    if year is not None:
+        given["year"] = year
+    if season is not None:
+        given["season"] = season
+    if number is not None:
+        given["number"] = number
+    return given
 
 
 @history_app.command("merge")

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from types import ModuleType
-from typing import IO, Annotated, Any, get_type_hints
+from typing import IO, TYPE_CHECKING, Annotated, Any, get_type_hints
 
 import typer
 from sqlalchemy import func, select
@@ -43,6 +43,9 @@ from webhook.transfer.import_feeds import Feed, FileFeed
 from webhook.transfer.import_job import Report
 from webhook.transfer.records import Options, Question, Unusable, wrong_answer
 from webhook.transfer.show_ids import KIND as PLEX_SHOW
+
+if TYPE_CHECKING:
+    from webhook.domain.json_shapes import NamedItem
 
 ITEMS_LISTED = 20
 """Maximum numbers of items without ids and of plays listed one by one."""
@@ -239,10 +242,10 @@ def question_lines(question: Question) -> Iterator[str]:
     yield from (f"  {question.name}={value}: {label}" for value, label in question.choices if value)
 
 
-def item_line(item: Mapping[str, Any]) -> str:
+def item_line(item: NamedItem) -> str:
     """An item in words."""
-    numbered = item.get("season") is not None and item.get("number") is not None
-    place = f"{item['season']}x{item['number']:02}" if numbered else None
+    season, number = item.get("season"), item.get("number")
+    place = f"{season}x{number:02}" if season is not None and number is not None else None
     year = f"({item['year']})" if item.get("year") and not item.get("show") else None
     parts = (item.get("artist"), item.get("show"), place, item.get("title"), year)
     return " ".join(str(part) for part in parts if part) or f"untitled {item['kind']}"

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from datetime import datetime
 from enum import StrEnum
 from operator import attrgetter
-from typing import Any, ClassVar, cast
+from typing import ClassVar
 
-from webhook.domain.json_shapes import ItemJson
+from webhook.domain.json_shapes import ItemJson, ReadableItem
 from webhook.texts import texts
 
 
@@ -98,7 +98,8 @@ class Ids:
 
     def merge(self, other: Ids) -> Ids:
         """These ids, completed from `other`."""
-        return Ids(**{**other.by_namespace(), **self.by_namespace()})  # type: ignore[arg-type]
+        make: Callable[..., Ids] = Ids
+        return make(**{**other.by_namespace(), **self.by_namespace()})
 
     def contradicts(self, other: Ids) -> bool:
         """True if a namespace known to both holds different ids."""
@@ -111,8 +112,10 @@ class Ids:
         return any(mine[name] == theirs[name] for name in mine.keys() & theirs.keys())
 
     @classmethod
-    def from_json(cls, known: Mapping[str, Any] | None) -> Ids:
-        return cls(**{name: value for name, value in (known or {}).items() if name in ID_NAMES})
+    def from_json(cls, known: Mapping[str, int | str | None] | None) -> Ids:
+        """The ids of the known namespaces. As JSON keeps them, nothing says which namespace has numbers."""
+        make: Callable[..., Ids] = cls
+        return make(**{name: value for name, value in (known or {}).items() if name in ID_NAMES})
 
 
 ID_NAMES = tuple(entry.name for entry in fields(Ids))
@@ -180,6 +183,9 @@ class Track:
 
 Item = Movie | Episode | Track | Show | Season
 ITEMS: Mapping[str, type[Item]] = {cls.kind: cls for cls in (Movie, Episode, Track, Show, Season)}
+FIELD_NAMES: Mapping[str, frozenset[str]] = {
+    kind: frozenset(entry.name for entry in fields(cls)) for kind, cls in ITEMS.items()
+}
 
 STREAMS = "url"
 """The server of a stream that is known by its address alone. No service lists such a thing."""
@@ -287,41 +293,35 @@ class Unreadable(Exception):
 
 def item_to_json(item: Item) -> ItemJson:
     """The item as JSON, by field name; `Ids` hold only what is known."""
-    described: dict[str, Any] = {"kind": item.kind.value}
-    for entry in fields(item):
-        value = getattr(item, entry.name)
-        described[entry.name] = value.by_namespace() if isinstance(value, Ids) else value
-    return cast(ItemJson, described)
+    kind, ids = item.kind.value, item.ids.by_namespace()
+    match item:
+        case Movie() | Show():
+            return {"kind": kind, "title": item.title, "year": item.year, "ids": ids}
+        case Episode():
+            return {
+                "kind": kind, "title": item.title, "show": item.show, "season": item.season,
+                "number": item.number, "year": item.year, "ids": ids,
+                "show_ids": item.show_ids.by_namespace(), "numbering": item.numbering,
+            }  # fmt: skip
+        case Season():
+            return {
+                "kind": kind, "title": item.title, "show": item.show, "season": item.season,
+                "year": item.year, "ids": ids, "show_ids": item.show_ids.by_namespace(),
+            }  # fmt: skip
+        case Track():
+            return {
+                "kind": kind, "title": item.title, "artist": item.artist, "album": item.album,
+                "album_artist": item.album_artist, "number": item.number, "year": item.year, "ids": ids,
+            }  # fmt: skip
 
 
-def event_to_json(event: Event) -> dict[str, Any]:
-    """The event as JSON, by field name, without what is unknown; `at` in ISO 8601."""
-    described: dict[str, Any] = {}
-    for entry in fields(event):
-        value = getattr(event, entry.name)
-        if value is not None and value is not False and value != entry.default:
-            described[entry.name] = value.isoformat() if isinstance(value, datetime) else value
-    return {**described, "item": item_to_json(event.item)}
-
-
-def event_from_json(described: Mapping[str, Any]) -> Event:
-    """The event that `event_to_json` wrote; raises Unreadable."""
-    known = {entry.name for entry in fields(Event)}
-    try:
-        values = {name: value for name, value in described.items() if name in known}
-        values |= {"action": Action(described["action"]), "item": item_from_json(described["item"])}
-        moments = [name for name in ("at", "last_played_at") if name in described]
-        values |= {name: datetime.fromisoformat(described[name]) for name in moments}
-        return Event(**values)
-    except (KeyError, TypeError, ValueError) as error:
-        raise Unreadable(f"it is no event of ours: {type(error).__name__}: {error}") from error
-
-
-def item_from_json(described: Mapping[str, Any]) -> Item:
-    cls = ITEMS[described["kind"]]
-    known = {entry.name for entry in fields(cls)}
-    values = {name: value for name, value in described.items() if name in known}
-    for name in ("ids", "show_ids"):
-        if name in known:
-            values[name] = Ids.from_json(described.get(name))
-    return cls(**values)
+def item_from_json(described: ReadableItem) -> Item:
+    """The item that `item_to_json` wrote; raises KeyError where its kind is unknown."""
+    kind = described["kind"] or ""
+    make: Callable[..., Item] = ITEMS[kind]
+    known = FIELD_NAMES[kind]
+    values: dict[str, object] = {name: value for name, value in described.items() if name in known}
+    values["ids"] = Ids.from_json(described.get("ids"))
+    if "show_ids" in known:
+        values["show_ids"] = Ids.from_json(described.get("show_ids"))
+    return make(**values)

@@ -15,7 +15,7 @@ from webhook.domain.playback import TWIN_WINDOW, earliest_start
 from webhook.domain.viewing import is_another_viewing
 from webhook.history.past_records import before_edit
 from webhook.history.play_store import PLAYS_BY_KEYS, FoundPlay, play_from_row
-from webhook.storage.json_shapes import JsonObject
+from webhook.storage.json_shapes import EditedPlayJson
 from webhook.storage.prepared import Prepared
 from webhook.storage.rows import fetch_with
 from webhook.storage.tables import PlayRow, edit, play
@@ -62,7 +62,7 @@ def find_edited_play(
     """
     known = set(known_by)
     wanted = {"person": person_id, "keys": [*known_by, *map(earlier_key, known_by)]}
-    for row, before in fetch_with(connection, SELECT_EDITED, PlayRow, JsonObject, wanted):
+    for row, before in fetch_with(connection, SELECT_EDITED, PlayRow, EditedPlayJson, wanted):
         current = play_from_row(row)
         version = as_before(current, before)
         if not same_item(version.item, event.item) or not is_said_of(version, event, mark):
@@ -80,7 +80,7 @@ def has_begun_after(latest: Play | None, version: Play, event: Event) -> bool:
     return latest is not None and version.started_at < latest.started_at <= event.at
 
 
-def as_before(current: Play, before: JsonObject) -> Play:
+def as_before(current: Play, before: EditedPlayJson) -> Play:
     """The play as it would be without the edit, with what was heard since."""
     known = before_edit(current, before)
     if known.watched_at is None or current.watched_at is None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Annotated, Any, NamedTuple, NotRequired, Protocol
+from typing import Annotated, NamedTuple, NotRequired, Protocol
 
 from pydantic import WithJsonSchema
 from sqlalchemy import Connection, delete, insert, select, update
@@ -28,7 +28,7 @@ from webhook.domain.event import (
     item_to_json,
 )
 from webhook.domain.items import keys
-from webhook.domain.json_shapes import IdsJson, ItemJson
+from webhook.domain.json_shapes import IdsJson, ItemChangeJson, ItemJson
 from webhook.domain.play import Change, Dated, Play, State
 from webhook.domain.rules import AccountRules, Target, plan_deliveries
 from webhook.domain.states import OPEN_STATES, DeliveryState
@@ -38,7 +38,7 @@ from webhook.queues import outbox
 from webhook.queues.outbox import NewDelivery
 from webhook.storage.db import fresh_ids
 from webhook.storage.json_fields import Id, Time
-from webhook.storage.json_shapes import DetailsJson, JsonObject
+from webhook.storage.json_shapes import DetailsJson, EditedPlayJson
 from webhook.storage.rows import fetch_all, fetch_first
 from webhook.storage.tables import AccountRow, EditRow, PlayRow, account, delivery, edit, play, play_key
 from webhook.storage.types import to_ms
@@ -55,8 +55,8 @@ class EditJson(TypedDict):
 
     id: Id
     what: str
-    before: Annotated[JsonObject | None, WithJsonSchema({})]
-    after: Annotated[JsonObject | None, WithJsonSchema({})]
+    before: Annotated[EditedPlayJson | None, WithJsonSchema({})]
+    after: Annotated[EditedPlayJson | None, WithJsonSchema({})]
     by: str | None
     at: Time | None
 
@@ -119,7 +119,7 @@ def remove_row(
     successor: int | None = None,
 ) -> tuple[int, Undone]:
     """Remove a play; `successor` is the play that stands for it from now on."""
-    after: JsonObject | None = None if successor is None else {"play": successor}
+    after: EditedPlayJson | None = None if successor is None else {"play": successor}
     made = store_edit(connection, row, "removed", after, by, now)
     undone = undo_marks(connection, row, made, can, now, leaves=True)
     values = {"removed_at": now, "state": State.STOPPED.value}
@@ -137,13 +137,12 @@ def redate_play(
     if row.watched_at is None or row.unwatched_at is not None:
         raise NoEdit("it is not watched, so there is no date to change")
     moved = at - row.watched_at
-    changed = {
-        "watched_at": at,
-        "started_at": row.started_at + moved,
-        "last_at": row.last_at + moved,
-        "dated": Dated.EXACT.value,
-    }
-    return change_play(connection, row, changed, "redated", can, by, now)
+    began, last, dated = row.started_at + moved, row.last_at + moved, Dated.EXACT.value
+    values = {"watched_at": at, "started_at": began, "last_at": last, "dated": dated}
+    after: EditedPlayJson = {
+        "watched_at": stamp(at), "started_at": stamp(began), "last_at": stamp(last), "dated": dated,
+    }  # fmt: skip
+    return change_play(connection, row, values, after, "redated", can, by, now)
 
 
 def correct_play(
@@ -151,8 +150,8 @@ def correct_play(
 ) -> EditResult:
     """Change a play's item, and send it again to the trackers that have it."""
     row = get_row(connection, play_id)
-    changed = {"item": item_to_json(item), "kind": item.kind.value}
-    done = change_play(connection, row, changed, "corrected", can, by, now)
+    after: EditedPlayJson = {"item": item_to_json(item), "kind": item.kind.value}
+    done = change_play(connection, row, after, after, "corrected", can, by, now)
     mine = play_key.c.play_id == play_id
     before = connection.execute(select(play_key.c.key).where(mine)).scalars().all()
     connection.execute(delete(play_key).where(mine))
@@ -160,14 +159,14 @@ def correct_play(
     return done
 
 
-def ids_field(item: Item, named: Mapping[str, int | str]) -> dict[str, IdsJson]:
+def ids_field(item: Item, named: IdsJson) -> ItemChangeJson:
     """The item's id field: `show_ids` for an episode or a season, else `ids`."""
     if not named:
         return {}
-    return {"show_ids" if isinstance(item, Episode | Season) else "ids": dict(named)}
+    return {"show_ids": named} if isinstance(item, Episode | Season) else {"ids": named}
 
 
-def correct_item(item: Item, given: Mapping[str, object]) -> Item:
+def correct_item(item: Item, given: ItemChangeJson) -> Item:
     """The item with the given fields (as in its JSON) replaced; raises NoEdit.
 
     Ids are replaced as a whole. An episode's own go where its show or place is another and they are not given.
@@ -176,10 +175,11 @@ def correct_item(item: Item, given: Mapping[str, object]) -> Item:
     names = ITEMS[kind].__dataclass_fields__
     if others := [name for name in given if name not in names and name != "kind"]:
         raise NoEdit(f"{others[0]} is nothing that {'an' if kind == 'episode' else 'a'} {kind} has")
-    before = {name: value for name, value in item_to_json(item).items() if name in names}
+    before = item_to_json(item)
     if kind != item.kind.value or given.keys() & {"show_ids", "season", "number"}:
         before["ids"] = {}
-    return item_from_json({**before, "numbering": "aired", **given, "kind": kind})
+    corrected: ItemJson = {**before, "numbering": "aired", **given, "kind": kind}
+    return item_from_json(corrected)
 
 
 def merge_plays(
@@ -194,7 +194,7 @@ def merge_plays(
     if row.kind != other.kind:
         raise NoEdit(f"one is a {row.kind}, the other a {other.kind}")
     known, told = item_from_json(row.item), item_from_json(other.item)
-    values: dict[str, Any] = {"item": item_to_json(merge_items(told, known))}
+    values: dict[str, object] = {"item": item_to_json(merge_items(told, known))}
     if row.watched_at is None:
         values |= {"watched_at": other.watched_at, "dated": other.dated}
     made = store_edit(connection, row, "merged", {"play": other_id, **shown_fields(other)}, by, now)
@@ -208,16 +208,16 @@ def merge_plays(
 def change_play(
     connection: Connection,
     row: PlayRow,
-    changed: Mapping[str, Any],
+    values: Mapping[str, object],
+    after: EditedPlayJson,
     what: str,
     can: Tellers,
     by: str | None,
     now: datetime,
 ) -> EditResult:
-    after = {name: json_value(value) for name, value in changed.items()}
     made = store_edit(connection, row, what, after, by, now)
-    undone = undo_marks(connection, row, made, can, now, leaves="item" in changed)
-    connection.execute(update(play).where(play.c.id == row.id).values(changed))
+    undone = undo_marks(connection, row, made, can, now, leaves="item" in values)
+    connection.execute(update(play).where(play.c.id == row.id).values(values))
     again = resend(connection, get_row(connection, row.id), undone.due, can, now)
     return {"edit": made, "undone": undone.at, "told": again}
 
@@ -404,7 +404,7 @@ def store_edit(
     connection: Connection,
     row: PlayRow,
     what: str,
-    after: JsonObject | None,
+    after: EditedPlayJson | None,
     by: str | None,
     now: datetime,
 ) -> int:
@@ -420,17 +420,13 @@ def store_addition(connection: Connection, row: PlayRow, by: str | None, now: da
     connection.execute(insert(edit), {**values, "by": by, "at": now})
 
 
-def shown_fields(row: PlayRow) -> JsonObject:
+def shown_fields(row: PlayRow) -> EditedPlayJson:
     return {
         "item": row.item,
         "watched_at": stamp(row.watched_at),
         "started_at": stamp(row.started_at),
         "dated": row.dated,
     }
-
-
-def json_value(value: Any) -> Any:
-    return stamp(value) if isinstance(value, datetime) else value
 
 
 def edits_of_play(connection: Connection, play_id: int) -> list[EditJson]:

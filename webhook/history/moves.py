@@ -33,6 +33,7 @@ from webhook.history.edits import (
 )
 from webhook.history.play_store import SELECT_KEYS_OF, SELECT_OF_ITEM, is_counted, play_from_row, store_keys
 from webhook.storage.db import fresh_ids
+from webhook.storage.json_shapes import EditedPlayJson
 from webhook.storage.rows import fetch_all, fetch_first
 from webhook.storage.tables import PlayRow, account, delivery, edit, person, play
 
@@ -91,7 +92,7 @@ def reassign_play(
     store_keys(connection, person_id, made, SELECT_KEYS_OF.scalars(connection, {"play": row.id}), is_new=True)
     undone = remove_row(connection, row, can, by, now, made)[1].at
     new = get_row(connection, made)
-    origin = {"play": row.id, "person": person_name(connection, row.person_id)}
+    origin: EditedPlayJson = {"play": row.id, "person": person_name(connection, row.person_id)}
     number = store_edit(connection, new, EDIT_OF_PERSON, origin, by, now)
     told = send_new(connection, new, can, now) if is_counted(new) else []
     return {"edit": number, "undone": undone, "told": told, "play": made}

@@ -27,7 +27,7 @@ from webhook.history.play_store import (
     save_play,
     store_keys,
 )
-from webhook.storage.json_shapes import JsonObject
+from webhook.storage.json_shapes import EditedPlayJson
 from webhook.storage.rows import fetch_all, fetch_with
 from webhook.storage.tables import PlayRecordRow, PlayRow, edit, play
 
@@ -238,12 +238,12 @@ def plays_before_edits(connection: Connection, person_id: int) -> list[tuple[int
     """The person's plays as they were before they were given another date or item by hand."""
     return [
         (row.id, before_edit(play_from_row(row), before))
-        for row, before in fetch_with(connection, SELECT_EDITED, PlayRow, JsonObject)
+        for row, before in fetch_with(connection, SELECT_EDITED, PlayRow, EditedPlayJson)
         if row.person_id == person_id
     ]
 
 
-def before_edit(current: Play, before: JsonObject) -> Play:
+def before_edit(current: Play, before: EditedPlayJson) -> Play:
     watched_at = parse_stamp(before["watched_at"])
     started_at = parse_stamp(before["started_at"]) or current.started_at
     return replace(

@@ -12,7 +12,7 @@ from sqlalchemy import BigInteger, Connection, Text, bindparam, cast, delete, in
 
 from webhook.domain.play import Play
 from webhook.storage.db import fresh_ids
-from webhook.storage.json_shapes import JsonObject
+from webhook.storage.json_shapes import WholePlayJson
 from webhook.storage.json_sql import json_rows
 from webhook.storage.rows import fetch_all
 from webhook.storage.tables import PlayRecordRow, play, play_record
@@ -34,13 +34,13 @@ def play_type() -> TypeAdapter[Play]:
     return TypeAdapter(Play)
 
 
-def play_to_json(told: Play) -> JsonObject:
+def play_to_json(told: Play) -> WholePlayJson:
     """An entry as it is stored: what is as usual is left out."""
-    found: JsonObject = play_type().dump_python(told, mode="json", exclude_defaults=True)
+    found: WholePlayJson = play_type().dump_python(told, mode="json", exclude_defaults=True)
     return found
 
 
-def play_from_json(stored: JsonObject) -> Play:
+def play_from_json(stored: WholePlayJson) -> Play:
     return play_type().validate_python(stored)
 
 

@@ -18,7 +18,8 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from webhook import clock
 from webhook.domain import lenient_json
-from webhook.domain.event import Action, Event, Ignored, Item, Unreadable, event_from_json
+from webhook.domain.event import Action, Event, Ignored, Item, Unreadable
+from webhook.domain.event_json import event_from_json
 from webhook.domain.play import Change
 from webhook.domain.rules import Filters, HouseholdRule, stopping_filter, viewers
 from webhook.domain.states import WebhookState

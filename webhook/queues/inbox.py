@@ -11,7 +11,8 @@ from functools import cache
 import orjson
 from sqlalchemy import Connection, update
 
-from webhook.domain.event import Event, event_to_json
+from webhook.domain.event import Event
+from webhook.domain.event_json import event_to_json
 from webhook.domain.states import WebhookState
 from webhook.storage.db import Database, driver, fresh_ids
 from webhook.storage.tables import webhook

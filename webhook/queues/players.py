@@ -6,10 +6,9 @@ by player, or by library, would let through what they are there to stop.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import Any
 
 from sqlalchemy import Connection, bindparam, func, select
 
@@ -19,6 +18,7 @@ from webhook.domain.items import is_one
 from webhook.domain.play import Play, State
 from webhook.domain.playback import REWATCH_WINDOW, STATES_AFTER, TWIN_WINDOW
 from webhook.domain.viewing import is_same_viewing
+from webhook.storage.json_shapes import EventJson
 from webhook.storage.prepared import Prepared
 from webhook.storage.tables import webhook
 from webhook.storage.types import Utc
@@ -98,9 +98,9 @@ def find_playback(connection: Connection, event: Event, identity_id: int, before
     return min(fitting, key=lambda one: abs(event.at - one.last_at), default=None)
 
 
-def hear(told: Sequence[Sequence[Mapping[str, Any]]], event: Event) -> Iterator[Heard]:
+def hear(told: Sequence[Sequence[EventJson]], event: Event) -> Iterator[Heard]:
     """What the webhooks, the newest first, told of the event's item on any player."""
-    players: set[str] = set()
+    players: set[str | None] = set()
     for entries in told:
         here = [entry for entry in entries if entry.get("player") and entry["action"] in PLAYBACK]
         for entry in here:
@@ -111,7 +111,7 @@ def hear(told: Sequence[Sequence[Mapping[str, Any]]], event: Event) -> Iterator[
         players |= {entry["player"] for entry in here}
 
 
-def moment_of(entry: Mapping[str, Any], item: Item, event: Event) -> Play:
+def moment_of(entry: EventJson, item: Item, event: Event) -> Play:
     """What one webhook told, as a play that began then."""
     at = datetime.fromisoformat(entry["at"])
     return Play(

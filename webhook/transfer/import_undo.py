@@ -269,6 +269,7 @@ def restore_entry(connection: Connection, person_id: int, change: ImportChangeRo
     if current(connection, person_id, change.what, change.key) != change.after:
         return False
     before = change.before or {}
+    values: dict[str, object]
     if change.what == FOLLOW:
         table, values = follow, {"state": before.get("state")}
         here = and_(follow.c.person_id == person_id, follow.c.show_key == change.key)

@@ -94,12 +94,10 @@ def read_words(
 
 def event_from_words(said: EventJson) -> Event:
     """An event as far as it is stored with its webhook; its player is known by name alone."""
-    at = said["at"]
-    assert at is not None
     return Event(
         action=Action(said["action"]),
         item=item_from_json(said),
-        at=datetime.fromisoformat(at),
+        at=datetime.fromisoformat(said["at"]),
         server=said.get("server"),
         player=said.get("player"),
         player_id=said.get("player"),

@@ -9,7 +9,7 @@ from sqlalchemy import BigInteger, Index, false
 from sqlmodel import Field
 
 from webhook.domain.json_shapes import IdsJson, ItemJson
-from webhook.storage.json_shapes import JsonObject
+from webhook.storage.json_shapes import EditedPlayJson, WholePlayJson
 from webhook.storage.tables.base import TableRow, id_field, partial_index, table_of
 from webhook.storage.types import Id, JsonText, Utc
 
@@ -91,8 +91,8 @@ class PlayRecordRow(TableRow, table=True):
     play_id: int = Field(foreign_key="play.id", ondelete="CASCADE", sa_type=Id)
     source: str = Field(max_length=32)
     key: str | None = Field(default=None, max_length=200)
-    row: JsonObject = Field(sa_type=JsonText)
-    before: JsonObject | None = Field(default=None, sa_type=JsonText)
+    row: WholePlayJson = Field(sa_type=JsonText)
+    before: WholePlayJson | None = Field(default=None, sa_type=JsonText)
     job_id: int | None = Field(default=None, sa_type=Id)
 
 
@@ -115,8 +115,8 @@ class EditRow(TableRow, table=True):
     id: int = id_field()
     play_id: int = Field(foreign_key="play.id", ondelete="CASCADE", sa_type=Id, index=True)
     what: str = Field(max_length=16)
-    before: JsonObject | None = Field(default=None, sa_type=JsonText)
-    after: JsonObject | None = Field(default=None, sa_type=JsonText)
+    before: EditedPlayJson | None = Field(default=None, sa_type=JsonText)
+    after: EditedPlayJson | None = Field(default=None, sa_type=JsonText)
     by: str | None = Field(default=None, max_length=64)
     at: datetime = Field(sa_type=Utc)
 
@@ -190,7 +190,7 @@ class VideoRow(TableRow, table=True):
 
     id: int = id_field()
     kind: str = Field(max_length=8)
-    item: JsonObject = Field(sa_type=JsonText)
+    item: ItemJson = Field(sa_type=JsonText)
     created_at: datetime = Field(sa_type=Utc)
 
 

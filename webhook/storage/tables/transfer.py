@@ -9,7 +9,7 @@ from sqlalchemy import Index, Text
 from sqlmodel import Field
 
 from webhook.domain.json_shapes import ItemJson
-from webhook.storage.json_shapes import CandidateJson, JsonObject
+from webhook.storage.json_shapes import CandidateJson, ImportChangeJson
 from webhook.storage.tables.base import TableRow, id_field, table_of
 from webhook.storage.types import Id, JsonText, Utc
 
@@ -48,8 +48,8 @@ class ImportChangeRow(TableRow, table=True):
     job_id: int = Field(foreign_key="job.id", ondelete="CASCADE", sa_type=Id, index=True)
     what: str = Field(max_length=16)
     key: str = Field(max_length=300)
-    before: JsonObject | None = Field(default=None, sa_type=JsonText)
-    after: JsonObject | None = Field(default=None, sa_type=JsonText)
+    before: ImportChangeJson | None = Field(default=None, sa_type=JsonText)
+    after: ImportChangeJson | None = Field(default=None, sa_type=JsonText)
 
 
 class UnresolvedRow(TableRow, table=True):

@@ -49,7 +49,7 @@ from webhook.web.history.models import (
 )
 from webhook.web.http.api import found_or, list_of, stream_file
 from webhook.web.http.errors import Problem
-from webhook.web.http.models import PersonQuery
+from webhook.web.http.models import PersonQuery, given_json
 from webhook.web.http.operations import PREFIX, Call, Operation
 from webhook.web.visible import Visitor
 
@@ -131,7 +131,7 @@ async def change_play(call: Call[PlayChange, None]) -> Edited:
         done: list[EditResult] = []
         if about is not None:
             known = play_from_row(edits.get_row(connection, play_id)).item
-            item = edits.correct_item(known, about.model_dump(exclude_unset=True, mode="json"))
+            item = edits.correct_item(known, given_json(about))
             done.append(edits.correct_play(connection, play_id, item, can, by, now))
         if at is not None:
             done.append(edits.redate_play(connection, play_id, at, can, by, now))
