@@ -23,7 +23,8 @@ from webhook import clock
 from webhook.domain.event import Action, Episode, Event, Ids, Item, Movie, Track
 from webhook.history import plays
 from webhook.pictures import pictures
-from webhook.web.http import templating
+from webhook.web.http import item_names
+from webhook.web.http.item_names import ShownItem
 
 HARBOUR = Movie(title="Harbour", year=1999, ids=Ids(tmdb=41))
 KEY = "movie:tmdb:41"
@@ -104,8 +105,8 @@ def test_a_cover_of_music_is_square_and_its_letters_are_no_markup(opened: Open) 
         ({"kind": "movie", "title": "Harbour", "year": 1999}, None),
     ],
 )  # fmt: skip
-def test_an_entry_without_a_key_has_the_picture_of_its_ids(entry: dict[str, Any], key: str | None) -> None:
-    assert templating.picture_of(entry) == key
+def test_an_entry_without_a_key_has_the_picture_of_its_ids(entry: ShownItem, key: str | None) -> None:
+    assert item_names.picture_of(entry) == key
 
 
 # --- from a webhook

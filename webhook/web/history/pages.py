@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime, tzinfo
-from typing import Any
+from typing import Any, Literal
 
 from sqlalchemy import Connection
 from starlette.requests import Request
@@ -14,6 +14,7 @@ from starlette.routing import BaseRoute, Route
 from webhook import clock
 from webhook.domain import guids
 from webhook.domain.event import Ids, Kind
+from webhook.domain.json_shapes import ItemChangeJson
 from webhook.history import edits, restoration
 from webhook.history.library import show_key
 from webhook.history.play_store import play_from_row
@@ -36,9 +37,9 @@ from webhook.web.history.api import own_play, whole_play
 from webhook.web.history.filters import Filters
 from webhook.web.history.rows import PlayEntry, by_day, origin_marks, with_marks
 from webhook.web.http.errors import Problem
+from webhook.web.http.item_names import film_page_key
 from webhook.web.http.page import Page, older
 from webhook.web.http.params import Params, id_of
-from webhook.web.http.templating import film_page_key
 from webhook.web.visible import Visitor
 
 PLAYS_PER_PAGE = 100
@@ -46,6 +47,10 @@ PLAYS_PER_PAGE = 100
 
 SEARCHED_PLAYS = 20_000
 """Plays searched for a title per page; a cursor continues from there."""
+
+TITLE_FIELDS: tuple[Literal["title", "show"], ...] = ("title", "show")
+NUMBER_FIELDS: tuple[Literal["season", "number", "year"], ...] = ("season", "number", "year")
+ID_FIELDS: tuple[Literal["ids", "show_ids"], ...] = ("ids", "show_ids")
 
 
 class History(Page):
@@ -114,7 +119,7 @@ class History(Page):
             "show": show_key(shown["show"], Ids.from_json(shown["show_ids"]))
             if shown["kind"] == Kind.EPISODE
             else None,
-            "film": film_page_key({**shown}),
+            "film": film_page_key(shown),
             "marks": list(origin_marks(shown, rewatches)),
         }
         return self.render(request, "play.html", known, visitor)
@@ -202,15 +207,18 @@ def parse_local_time(given: str, zone: tzinfo) -> datetime:
     return moment if moment.tzinfo else moment.replace(tzinfo=zone)
 
 
-def parse_item_fields(fields: Mapping[str, str]) -> dict[str, Any]:
+def parse_item_fields(fields: Mapping[str, str]) -> ItemChangeJson:
     """Parse a form's item fields; raises Problem if one is invalid or none is given."""
-    about: dict[str, Any] = {name: fields[name].strip() for name in ("title", "show") if fields.get(name)}
-    for name in ("season", "number", "year"):
+    about: ItemChangeJson = {}
+    for title in TITLE_FIELDS:
+        if fields.get(title):
+            about[title] = fields[title].strip()
+    for name in NUMBER_FIELDS:
         if value := fields.get(name, "").strip():
             if not value.isdecimal() or len(value) > 6:
                 raise Problem(422, f"The {name} must be a whole number.")
             about[name] = int(value)
-    for field in ("ids", "show_ids"):
+    for field in ID_FIELDS:
         told = {name: value for name in ID_NAMES if (value := fields.get(f"{field}.{name}", "").strip())}
         ids = guids.clean_ids(**told)
         if ids.by_namespace().keys() != told.keys():

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Any
 from urllib.parse import parse_qsl, quote, urlencode, urlsplit
 
 from sqlalchemy import Connection
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
+from typing_extensions import ReadOnly, TypedDict
 
 from webhook import clock
 from webhook.history.stats_span import zone_for
@@ -236,7 +236,7 @@ class Page:
         self,
         request: Request,
         template: str,
-        known: Mapping[str, Any],
+        known: Mapping[str, object],
         visitor: Visitor | None = None,
         status: int = 200,
     ) -> Response:
@@ -311,7 +311,13 @@ def flash_message(request: Request) -> str | None:
     return " ".join(said) or gettext(FLASH_MESSAGES["nothing"])
 
 
-def older(chosen: Mapping[str, str | None], listed: Mapping[str, Any]) -> str | None:
+class Continued(TypedDict):
+    """A page of a list; `next` is the cursor of the one after it."""
+
+    next: ReadOnly[int | str | None]
+
+
+def older(chosen: Mapping[str, str | None], listed: Continued) -> str | None:
     """The query string of the next page of a list."""
     if listed["next"] is None:
         return None

@@ -18,14 +18,25 @@ from jinja2.runtime import Context
 from markupsafe import Markup
 
 from webhook import clock, lookups, sources, trackers
-from webhook.domain.event import MANY_OF_KIND, REASONS, Action, Ids, Kind, Movie, item_from_json
+from webhook.domain.event import MANY_OF_KIND, REASONS, Action
 from webhook.domain.outcome import Park, explain_limit, parked_sentence
-from webhook.domain.pictures import cover_hue, cover_letters, picture_key, season_key
+from webhook.domain.pictures import cover_hue, cover_letters, season_key
 from webhook.domain.rules import DRY_RUN
-from webhook.history.library import film_key, show_key
 from webhook.people import scopes
+from webhook.queries.deliveries import DeliveryJson, LimitJson
+from webhook.queries.up_next import UpNextJson
 from webhook.texts import texts
 from webhook.web.http import charts, language
+from webhook.web.http.item_names import (
+    film_page_key,
+    headline,
+    item_title,
+    picture_of,
+    picture_title,
+    show_page_key,
+    subline,
+    title_with_year,
+)
 from webhook.web.http.language import format_date, format_number, gettext, ngettext, translate
 from webhook.web.visible import DELIVERY_STATES, WEBHOOK_STATES
 
@@ -122,7 +133,7 @@ def with_formatted_number(plural: Callable[..., str]) -> Callable[..., str]:
     return ngettext
 
 
-def hindrance(delivery: Mapping[str, Any]) -> str:
+def hindrance(delivery: DeliveryJson) -> str:
     """A sentence on what a parked delivery waits for."""
     reason = delivery["reason"] or gettext("The account needs attention")
     kind = Action.WATCHED.value if delivery["mark"] else delivery["action"]
@@ -131,6 +142,11 @@ def hindrance(delivery: Mapping[str, Any]) -> str:
             "%(refused)s, then retry. Everything else is sent as usual.", refused=translate(refused)
         )
     return translate(parked_sentence(Park(reason), None) if reason in set(Park) else reason)
+
+
+def refusal(limit: LimitJson) -> str:
+    """A sentence on what a service refuses of an account."""
+    return translate(explain_limit(limit["reason"], limit["kind"], label(limit["tracker"])) or "")
 
 
 def link_texts(text: Markup, *targets: str) -> Markup:
@@ -173,7 +189,7 @@ ZONE: ContextVar[tzinfo] = ContextVar("zone", default=UTC)
 """The time zone of the page being rendered."""
 
 
-def draw(template: str, known: Mapping[str, Any], zone: tzinfo | None = None) -> str:
+def draw(template: str, known: Mapping[str, object], zone: tzinfo | None = None) -> str:
     before = ZONE.set(zone or UTC)
     try:
         return environment().get_template(template).render(known)
@@ -231,7 +247,7 @@ def airs(day: str) -> str:
     return format_date(at, f"aired {named}" if days < 0 else named)
 
 
-def availability(entry: Mapping[str, Any]) -> str:
+def availability(entry: UpNextJson) -> str:
     """When the next episode airs or aired, and how many are left: tomorrow, aired Thursday, 12 to watch."""
     today = clock.now().astimezone(ZONE.get()).date()
     rest = gettext("%(number)s to watch", number=format_number(entry["left"])) if entry["left"] > 1 else ""
@@ -261,68 +277,6 @@ NAMES_OF_CODES = texts(
     )
 )  # fmt: skip
 """Kinds, states and edits that pages show by their name."""
-
-UNTITLED = texts({"movie": "untitled film", "track": "untitled track", "show": "untitled show"})
-
-
-def item_title(entry: Mapping[str, Any]) -> str:
-    """An item in one line: Show S3 E9 - Title (2013)."""
-    title, year = entry.get("title"), entry.get("year")
-    if entry.get("kind") in ("episode", "season"):
-        named = " \N{EN DASH} ".join(part for part in (head(entry), title) if part)
-        return named or gettext("untitled episode")
-    if artist := entry.get("artist"):
-        title = " \N{EN DASH} ".join(part for part in (artist, title) if part)
-    named = title or gettext(UNTITLED.get(entry.get("kind") or "", "untitled item"))
-    return f"{named} ({year})" if year else named
-
-
-def picture_of(entry: Mapping[str, Any]) -> str | None:
-    """The key of an entry's picture: its own, else that of the item which it describes with its ids."""
-    if "picture" in entry or not entry.get("ids"):
-        return entry.get("picture")
-    return picture_key(item_from_json(entry))
-
-
-def film_page_key(entry: Mapping[str, Any]) -> str | None:
-    """The key of a film's page; None for what is no film, or has neither an id nor a title with its year."""
-    item = Movie(title=entry.get("title"), year=entry.get("year"), ids=Ids.from_json(entry.get("ids") or {}))
-    return film_key(item) if entry.get("kind") == Kind.MOVIE else None
-
-
-def show_page_key(entry: Mapping[str, Any]) -> str | None:
-    """The key of a show's page."""
-    return show_key(entry.get("title"), Ids.from_json(entry.get("ids") or {}))
-
-
-def headline(entry: Mapping[str, Any]) -> str:
-    """The name that stands largest: the show of an episode, a film with its year, a track."""
-    if entry.get("kind") in ("episode", "season") and entry.get("show"):
-        return str(entry["show"])
-    return item_title({**entry, "artist": None})
-
-
-def subline(entry: Mapping[str, Any]) -> str:
-    """The rest of an item's name: S2 E7 · Chikhai Bardo, or a track's artist and album."""
-    if entry.get("kind") in ("episode", "season") and entry.get("show"):
-        return " \N{MIDDLE DOT} ".join(
-            part for part in (head({**entry, "show": None}), entry.get("title")) if part
-        )
-    return " \N{MIDDLE DOT} ".join(part for part in (entry.get("artist"), entry.get("album")) if part)
-
-
-def picture_title(entry: Mapping[str, Any]) -> str | None:
-    """The name of what an entry's picture shows: its show, its album, its artist, or itself."""
-    return entry.get("show") or entry.get("album") or entry.get("artist") or entry.get("title")
-
-
-def head(entry: Mapping[str, Any]) -> str:
-    numbers = [
-        f"{letter}{entry[name]}"
-        for letter, name in (("S", "season"), ("E", "number"))
-        if entry.get(name) is not None
-    ]
-    return " ".join(part for part in (entry.get("show"), *numbers) if part)
 
 
 def label(name: str) -> str:
@@ -354,10 +308,6 @@ def reason_text(reason: str | None) -> str:
 def brief_reason(reason: str) -> str:
     said = translate(BRIEF_REASONS.get(reason, reason)).removeprefix(gettext("filter: "))
     return said.replace("_", " ")
-
-
-def title_with_year(entry: Mapping[str, Any]) -> str:
-    return f"{entry['title']} ({entry['year']})" if entry.get("year") else str(entry["title"])
 
 
 def without_field(text: str) -> str:
@@ -425,9 +375,7 @@ FILTERS: Mapping[str, Callable[..., object]] = {
         parked_sentence(Park(state), why) if state in set(Park) else state
     ),
     "hindrance": hindrance,
-    "refusal": lambda limit: translate(
-        explain_limit(limit["reason"], limit["kind"], label(limit["tracker"])) or ""
-    ),
+    "refusal": refusal,
     "tone": lambda state: TONES.get(state, "quiet"),
     "state": lambda state: translate({**WEBHOOK_STATES, **DELIVERY_STATES}.get(state, state)),
     "kinds": lambda kind: translate(MANY_OF_KIND.get(kind, kind)),
