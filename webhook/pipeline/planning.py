@@ -48,7 +48,7 @@ def plan_and_enqueue(
     context: Context, event: Event, change: Change | None, play_id: int | None, origin: str
 ) -> None:
     """Enqueue the deliveries of an event, or of a play that ended by itself, for each account."""
-    details = None
+    details, news = None, []
     for planned in plan_deliveries(event, change, play_id, origin, context.targets):
         if planned.action in outbox.LIVE_ACTIONS and not planned.mark and context.now - event.at > LIVE:
             continue  # a live delivery that is too old to be of use
@@ -61,19 +61,21 @@ def plan_and_enqueue(
             skipped = untold or skipped
         if details is None:
             details = delivery_details(context, event, change, play_id)
-        putting = outbox.NewDelivery(
-            account_id=planned.account_id,
-            action=planned.action,
-            key=planned.key,
-            item=change.play.item if change else event.item,
-            at=delivery_date(event, change),
-            mark=planned.mark,
-            webhook_id=context.webhook_id,
-            play_id=play_id,
-            skipped=skipped,
-            details={**details, **undone},
+        news.append(
+            outbox.NewDelivery(
+                account_id=planned.account_id,
+                action=planned.action,
+                key=planned.key,
+                item=change.play.item if change else event.item,
+                at=delivery_date(event, change),
+                mark=planned.mark,
+                webhook_id=context.webhook_id,
+                play_id=play_id,
+                skipped=skipped,
+                details={**details, **undone},
+            )
         )
-        outbox.enqueue(context.connection, putting, context.now)
+    outbox.enqueue_all(context.connection, news, context.now)
 
 
 def delivery_date(event: Event, change: Change | None) -> datetime:

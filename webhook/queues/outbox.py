@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from sqlalchemy import Boolean, Connection, and_, bindparam, func, insert, or_, select, text, update
+from sqlalchemy import Boolean, Connection, and_, bindparam, exists, func, insert, or_, select, text, update
 
 from webhook.domain.advance import VIEWING_ACTIONS
 from webhook.domain.event import Action, Item, item_to_json
@@ -18,7 +20,7 @@ from webhook.queues.parking import find_limit, revive
 from webhook.storage.db import fresh_ids
 from webhook.storage.json_shapes import DetailsJson
 from webhook.storage.prepared import Prepared
-from webhook.storage.rows import fetch_one
+from webhook.storage.rows import fetch_all
 from webhook.storage.tables import account, delivery
 from webhook.storage.types import Utc
 
@@ -55,41 +57,104 @@ class NewDelivery:
 
 
 class FoundDelivery(NamedTuple):
-    """An account's limit, and the delivery under a key; None in the fields of a delivery that does not exist."""
+    """An account's limit, whether something live waits there, and a delivery under a key; None in its fields if there is none."""
 
+    account_id: int
     parked: str | None
+    live_waits: bool
+    key: str | None
     id: int | None
     state: str | None
     item: ItemJson | None
     job_id: int | None
 
 
+IS_LIVE_WAITING = text(
+    "waiting.state = 'waiting' AND NOT waiting.mark"
+)  # as the index of live deliveries says it
+waiting = delivery.alias("waiting")
+
 # Built once, here and below: building a statement costs more than executing it.
 LOOK_UP = Prepared(
-    select(account.c.parked, delivery.c.id, delivery.c.state, delivery.c.item, delivery.c.job_id)
+    select(
+        account.c.id.label("account_id"),
+        account.c.parked,
+        exists().where(waiting.c.account_id == account.c.id, IS_LIVE_WAITING).label("live_waits"),
+        delivery.c.key,
+        delivery.c.id,
+        delivery.c.state,
+        delivery.c.item,
+        delivery.c.job_id,
+    )
     .select_from(
         account.outerjoin(
             delivery,
-            and_(delivery.c.account_id == account.c.id, delivery.c.key == bindparam("wanted")),
+            and_(
+                delivery.c.account_id == account.c.id,
+                delivery.c.key.in_(bindparam("keys", expanding=True)),
+            ),
         )
     )
-    .where(account.c.id == bindparam("account"))
+    .where(account.c.id.in_(bindparam("accounts", expanding=True)))
 )
 INSERT = Prepared(insert(delivery))
 
 
 def enqueue(connection: Connection, new: NewDelivery, now: datetime) -> int:
     """Enqueue the delivery unless it already exists; returns its id in either case."""
-    found = fetch_one(connection, LOOK_UP, FoundDelivery, {"account": new.account_id, "wanted": new.key})
-    if found.id is not None:
-        return renew_delivery(connection, found.id, found, new, now)
-    parked = found.parked
-    (delivery_id,) = fresh_ids(connection, delivery, 1)
-    due = new.due or min(new.at, now)
+    (delivery_id,) = enqueue_all(connection, [new], now)
+    return delivery_id
+
+
+def enqueue_all(connection: Connection, news: Sequence[NewDelivery], now: datetime) -> list[int]:
+    """Enqueue deliveries, each for another account, unless they already exist; returns their ids in either case."""
+    if not news:
+        return []
+    wanted = {"accounts": [new.account_id for new in news], "keys": sorted({new.key for new in news})}
+    found = fetch_all(connection, LOOK_UP, FoundDelivery, wanted)
+    accounts = {row.account_id: row for row in found}
+    ids = {(row.account_id, row.key): row for row in found if row.id is not None}
+    fresh = [new for new in news if (new.account_id, new.key) not in ids]
+    made = dict(
+        zip([new.account_id for new in fresh], insert_all(connection, fresh, accounts, now), strict=True)
+    )
+    return [
+        made[new.account_id]
+        if new.account_id in made
+        else renew_delivery(connection, ids[new.account_id, new.key], new, now)
+        for new in news
+    ]
+
+
+def insert_all(
+    connection: Connection, fresh: Sequence[NewDelivery], accounts: Mapping[int, FoundDelivery], now: datetime
+) -> list[int]:
+    """Insert deliveries; those that can go out supersede what they make useless, and wake their lanes."""
+    ids = fresh_ids(connection, delivery, len(fresh)) if fresh else []
+    rows = [
+        row_values(connection, new, delivery_id, accounts[new.account_id].parked, now)
+        for new, delivery_id in zip(fresh, ids, strict=True)
+    ]
+    INSERT.execute_many(connection, rows)
+    due = defaultdict(list)
+    for new, row in zip(fresh, rows, strict=True):
+        if row["state"] != DeliveryState.WAITING.value:
+            continue
+        if accounts[new.account_id].live_waits:
+            supersede(connection, new, row["id"], now)
+        due[row["due_at"]].append(new.account_id)
+    for at, waking in due.items():
+        wake_lanes(connection, waking, at, now)
+    return ids
+
+
+def row_values(
+    connection: Connection, new: NewDelivery, delivery_id: int, parked: str | None, now: datetime
+) -> dict[str, Any]:
+    """The columns of a new delivery."""
     if parked is None and new.action not in VIEWING_ACTIONS:
         parked = find_limit(connection, new.account_id, new.action.value)
-    state = first_state(new, parked)
-    values = {
+    return {
         "id": delivery_id,
         "account_id": new.account_id,
         "webhook_id": new.webhook_id,
@@ -100,17 +165,12 @@ def enqueue(connection: Connection, new: NewDelivery, now: datetime) -> int:
         "happened_at": new.at,
         "item": item_to_json(new.item),
         "details": dict(new.details),
-        "state": state.value,
+        "state": first_state(new, parked).value,
         "reason": new.skipped or parked,
         "job_id": new.job_id,
-        "due_at": due,
+        "due_at": new.due or min(new.at, now),
         "created_at": now,
     }
-    INSERT.execute(connection, values)
-    if state is DeliveryState.WAITING:
-        supersede(connection, new, delivery_id, now)
-        wake_lanes(connection, [new.account_id], due, now)
-    return delivery_id
 
 
 def first_state(new: NewDelivery, parked: str | None) -> DeliveryState:
@@ -119,10 +179,9 @@ def first_state(new: NewDelivery, parked: str | None) -> DeliveryState:
     return DeliveryState.PARKED if parked else DeliveryState.WAITING
 
 
-def renew_delivery(
-    connection: Connection, delivery_id: int, found: FoundDelivery, new: NewDelivery, now: datetime
-) -> int:
-    """Requeue an existing delivery if a filter, a rule or the item has changed; else leave it alone."""
+def renew_delivery(connection: Connection, found: FoundDelivery, new: NewDelivery, now: datetime) -> int:
+    """Requeue an existing delivery if a filter, a rule or the item has changed; else leave it alone. Returns its id."""
+    assert found.id is not None
     was_skipped = found.state == DeliveryState.SKIPPED and not new.skipped
     better = found.state == DeliveryState.UNMATCHED and found.item != item_to_json(new.item)
     if was_skipped or better:
@@ -131,9 +190,9 @@ def renew_delivery(
             "details": dict(new.details),
             "job_id": new.job_id or found.job_id,
         }
-        connection.execute(update(delivery).where(delivery.c.id == delivery_id).values(values))
-        revive(connection, [delivery_id], now)
-    return delivery_id
+        connection.execute(update(delivery).where(delivery.c.id == found.id).values(values))
+        revive(connection, [found.id], now)
+    return found.id
 
 
 SUPERSEDE = Prepared(
