@@ -56,7 +56,7 @@ def put(database: Database, *wanted: NewDelivery, at: datetime = NOW) -> list[in
 
 def claim(database: Database, at: datetime = NOW, lanes: int = 8) -> list[Lane]:
     claiming = ClaimRequest(now=at, lanes=lanes, batch=BATCH)
-    return database.do(lambda connection: leases.claim_lanes(connection, [claiming]))[0]
+    return database.do(lambda connection: leases.claim_lanes(connection, claiming))
 
 
 def take_over(database: Database, at: datetime) -> Lane:
@@ -123,7 +123,7 @@ def test_a_killed_workers_lane_waits_until_what_it_had_in_hand_can_be_looked_up(
 ) -> None:
     in_hand, behind = put(database, putting(anna, "watched:1"), putting(anna, "watched:2", at=NOW))
     claimed = ClaimRequest(now=NOW, lanes=1, batch={"trakt": Batch(1, 1)})
-    database.do(lambda connection: leases.claim_lanes(connection, [claimed]))
+    database.do(lambda connection: leases.claim_lanes(connection, claimed))
     over = NOW + leases.LEASE
 
     early = [claim(database, over - timedelta(seconds=1)), claim(database, over)]
@@ -139,7 +139,7 @@ def test_a_settlement_of_a_claim_that_has_passed_to_another_changes_nothing(
 ) -> None:
     first, second = put(database, putting(anna, "watched:1"), putting(anna, "watched:2"))
     alone = ClaimRequest(now=NOW, lanes=1, batch={"trakt": Batch(1, 1)})
-    ((stale,),) = database.do(lambda connection: leases.claim_lanes(connection, [alone]))
+    (stale,) = database.do(lambda connection: leases.claim_lanes(connection, alone))
     current = take_over(database, NOW + leases.LEASE)
 
     (mine,) = settle(database, settlement(stale, state=DeliveryState.DEAD))
@@ -165,7 +165,7 @@ def test_a_lease_that_has_passed_to_another_or_was_given_back_is_not_renewed(
 ) -> None:
     put(database, putting(anna, "watched:1"), putting(anna, "watched:2"))
     alone = ClaimRequest(now=NOW, lanes=1, batch={"trakt": Batch(1, 1)})
-    ((stale,),) = database.do(lambda connection: leases.claim_lanes(connection, [alone]))
+    (stale,) = database.do(lambda connection: leases.claim_lanes(connection, alone))
     current = take_over(database, NOW + leases.LEASE)
 
     renew(database, stale, NOW + timedelta(days=1))
@@ -342,7 +342,7 @@ def test_no_plan_of_postgresql_claims_more_lanes_than_asked_for(database: Databa
         if connection.dialect.name == "postgresql":
             for plan in ("hashagg", "hashjoin", "mergejoin", "material", "sort"):
                 connection.execute(text(f"SET LOCAL enable_{plan} = off"))
-        return leases.claim_for(connection, ClaimRequest(now=NOW, lanes=2, batch=BATCH))
+        return leases.claim_lanes(connection, ClaimRequest(now=NOW, lanes=2, batch=BATCH))
 
     assert len(database.do(claim_row_by_row)) == 2
 

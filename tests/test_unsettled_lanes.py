@@ -22,8 +22,9 @@ from webhook.domain.event import Action
 from webhook.pipeline import lanes
 from webhook.pipeline.lanes import MAX_UNSETTLED
 from webhook.queries.deliveries import list_deliveries
-from webhook.queues import leases, settlements
+from webhook.queues import leases
 from webhook.queues.leases import Batch, ClaimRequest, Lane
+from webhook.queues.settlements import Settlement
 from webhook.storage.db import Database, Unavailable
 from webhook.storage.tables import account, delivery
 
@@ -44,7 +45,7 @@ class HeldSettlements:
         return getattr(self.database, name)
 
     async def write(self, job: Any, item: Any) -> Any:
-        if job is settlements.settle:
+        if isinstance(item, Settlement):
             self.held += 1
             await self.released.wait()
             if self.refusals:
@@ -97,7 +98,7 @@ class Bench(Desk):
 
     def try_claim(self, age: timedelta) -> list[Lane]:
         request = ClaimRequest(now=clock.now() - age, lanes=1, batch={"trakt": Batch(16, 16)})
-        return self.database.do(lambda connection: leases.claim_lanes(connection, [request]))[0]
+        return self.database.do(lambda connection: leases.claim_lanes(connection, request))
 
     def work_until_held(self, lane: Lane, then: Callable[[], None]) -> None:
         """Work on the lane; when its first settlement is held back, do what is to happen `then`, and release it."""

@@ -135,7 +135,7 @@ class Outbox(RuleBasedStateMachine):
     def claim(self, lanes: int, count: int) -> None:
         batch = dict.fromkeys(TRACKERS, Batch(fresh=count, late=count))
         claiming = ClaimRequest(now=self.now, lanes=lanes, batch=batch)
-        (claimed,) = self.database.do(lambda connection: leases.claim_lanes(connection, [claiming]))
+        claimed = self.database.do(lambda connection: leases.claim_lanes(connection, claiming))
         for lane in claimed:
             before = self.holder[lane.account_id]
             assert before is None or before.until <= self.now, "claimed while another holds it"
@@ -372,7 +372,7 @@ def test_what_was_in_hand_is_unsure_even_when_another_delivery_got_in_front(tmp_
 
     def claimed(now: datetime) -> Lane:
         claiming = ClaimRequest(now=now, lanes=1, batch=batch)
-        ((lane,),) = database.do(lambda connection: leases.claim_lanes(connection, [claiming]))
+        (lane,) = database.do(lambda connection: leases.claim_lanes(connection, claiming))
         return lane
 
     sent, sent_too = put(1, BEGIN), put(2, BEGIN)

@@ -15,7 +15,7 @@ from webhook.domain.event import Kind, item_from_json
 from webhook.domain.outcome import Done, Undelivered, Unmatched
 from webhook.history import shelf
 from webhook.pipeline.outcomes import settlement_of
-from webhook.queues.leases import Batch, ClaimRequest, Lane, claim_for
+from webhook.queues.leases import Batch, ClaimRequest, Lane, claim_lanes
 from webhook.queues.settlements import Settlement, settle
 from webhook.storage.json_shapes import CandidateJson
 from webhook.storage.tables import DeliveryRow
@@ -46,7 +46,7 @@ def settle_due(connection: Connection, tracker: str, at: datetime, decide: Decid
 
 def claim_due(connection: Connection, tracker: str, at: datetime, count: int) -> list[Lane]:
     wanted = ClaimRequest(now=at, lanes=count, batch={tracker: Batch(fresh=count, late=count)})
-    return claim_for(connection, wanted)
+    return claim_lanes(connection, wanted)
 
 
 def settlements(lane: Lane, decide: Decide) -> Iterator[Settlement]:

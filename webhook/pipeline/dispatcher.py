@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import partial
 from itertools import chain
-from typing import cast
+from typing import Any, cast
 
 import structlog
 from sqlalchemy import Connection
@@ -26,9 +26,11 @@ from webhook.pipeline.breaker import MAX_LANES, Breaker
 from webhook.pipeline.lanes import LaneContext
 from webhook.pipeline.local_marks import LocalMarks
 from webhook.pipeline.pace import Pace
-from webhook.queues import leases
+from webhook.queues import leases, settlements
 from webhook.queues.leases import Batch, Claim, ClaimRequest, Lane, Renewal
+from webhook.queues.settlements import Settlement
 from webhook.storage.db import Database, Unavailable
+from webhook.storage.prepared import TransactionLost, savepoint
 from webhook.trackers import Batches, Tracker
 
 log = structlog.get_logger()
@@ -41,6 +43,9 @@ LANE_TIMEOUT = timedelta(minutes=15)
 
 DRAIN_TIMEOUT = 15.0
 IDLE_INTERVAL = 1.0
+
+LOOK_DELAY = 0.05
+"""Seconds after which other lanes are looked for, unless the settlement of what was claimed first does it before."""
 
 
 @dataclass(slots=True)
@@ -77,6 +82,7 @@ class Dispatcher:
         self._stopping = False
         self._freed = asyncio.Event()
         self._news = asyncio.Event()
+        self._look: asyncio.TimerHandle | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
 
     async def run(self, stop: asyncio.Event, news: asyncio.Event) -> None:
@@ -92,8 +98,7 @@ class Dispatcher:
         while not stop.is_set():
             self.health.stepped_at = time.monotonic()
             try:
-                claim = await self.claim()
-                pause = 0.0 if claim else seconds_until(claim.next_due)
+                pause = seconds_until((await self.claim()).next_due)
             except Unavailable as error:
                 log.warning(
                     "The database is unavailable; deliveries wait.",
@@ -101,8 +106,7 @@ class Dispatcher:
                     why=str(error),
                 )
                 pause = IDLE_INTERVAL
-            if pause > 0:
-                await clock.awaken(news, stop, pause)
+            await clock.awaken(news, stop, pause)
         self._stopping = True
         if self._lanes:
             await asyncio.wait(self._lanes, timeout=DRAIN_TIMEOUT)
@@ -150,22 +154,21 @@ class Dispatcher:
     async def claim_of(self, names: list[str], most: int) -> Claim:
         batch = {name: self._batches[name] for name in names}
         request = ClaimRequest(now=clock.now(), lanes=most, batch=batch, lease=leases.LEASE)
-        claim = await self.database.write(self.claim_lanes, request)
+        claim = await self.database.write(self.claim_all, request)
         self.start(claim)
         return claim
 
-    def claim_lanes(self, connection: Connection, waiting: list[ClaimRequest]) -> list[Claim]:
+    def claim_all(self, connection: Connection, waiting: list[ClaimRequest]) -> list[Claim]:
         return [self.claim_and_record(connection, request) for request in waiting]
 
     def claim_and_record(self, connection: Connection, request: ClaimRequest) -> Claim:
         """Claim lanes, and record those that are marks of the built-in library at once."""
-        claim = leases.claim_or_wait(connection, request)
-        lanes = self.local_marks.record(connection, claim)
-        if len(lanes) == len(claim):
-            return claim
-        recorded = sum(len(lane.rows) for lane in claim) - sum(len(lane.rows) for lane in lanes)
-        self.database.after_commit(partial(self.health.count, recorded))
-        return Claim(lanes, request.now)
+        claimed = leases.claim_lanes(connection, request)
+        lanes = self.local_marks.record(connection, claimed)
+        if len(lanes) < len(claimed):
+            recorded = sum(len(lane.rows) for lane in claimed) - sum(len(lane.rows) for lane in lanes)
+            self.database.after_commit(partial(self.health.count, recorded))
+        return Claim(lanes, leases.find_next_due(connection, request.batch))
 
     def start(self, claimed: Sequence[Lane]) -> None:
         """Start work on claimed lanes."""
@@ -178,25 +181,71 @@ class Dispatcher:
 
     # --- from the writing thread
 
-    def claim_request(self) -> ClaimRequest | None:
-        """A request for the free lanes of the trackers in the network that are well; None if none can be started now."""
+    def settle_and_claim(self, connection: Connection, waiting: list[Settlement]) -> list[bool]:
+        """Record settlements; where a lane is released, claim what is due now in the same commit."""
+        valid = settlements.settle(connection, waiting)
+        released = any(entry.release for entry, good in zip(waiting, valid, strict=True) if good)
+        request = self.claim_request(local=True) if released else None
+        if request is not None and (claim := self.try_claim(connection, request)) is not None:
+            self.database.after_commit(partial(self.call_soon, self.start_and_rest, claim))
+        elif released:
+            self.database.after_commit(partial(self.call_soon, self._news.set))
+        return valid
+
+    def try_claim(self, connection: Connection, request: ClaimRequest) -> Claim | None:
+        """Claim lanes; None if that failed, which undoes nothing else of the transaction."""
+        try:
+            with savepoint(connection):
+                return self.claim_and_record(connection, request)
+        except TransactionLost:
+            raise
+        except Exception:
+            log.exception("Lanes could not be claimed; they are claimed again.", action="claim_fault")
+            return None
+
+    def claim_request(self, *, local: bool = False) -> ClaimRequest | None:
+        """A request for the free lanes of the trackers that are well, in the network or all; None if none can be started now."""
         free = MAX_LANES - len(self._lanes)
         if self._loop is None or self._stopping or free <= 0:
             return None
         well = {
             name: batch
             for name, batch in self._batches.items()
-            if not self.trackers[name].local and self.breakers[self.trackers[name].host].lanes() > 1
+            if (local or not self.trackers[name].local)
+            and self.breakers[self.trackers[name].host].lanes() > 1
         }
         return ClaimRequest(now=clock.now(), lanes=free, batch=well, lease=leases.LEASE) if well else None
 
     def start_soon(self, claimed: Sequence[Lane]) -> None:
         """Start work on lanes that were claimed with what made them due, then look for others that are due."""
-        if self._loop is None:
-            return
-        if claimed:
-            self._loop.call_soon_threadsafe(self.start, claimed)
-        self._loop.call_soon_threadsafe(self._news.set)
+        self.call_soon(self.start_and_look, claimed)
+
+    def call_soon(self, action: Callable[..., None], *given: Any) -> None:
+        if self._loop is not None:
+            self._loop.call_soon_threadsafe(action, *given)
+
+    # --- on the event loop again
+
+    def start_and_look(self, claimed: Sequence[Lane]) -> None:
+        """Start the lanes; others are looked for when these are settled, or after a moment."""
+        self.start(claimed)
+        if not claimed:
+            self._news.set()
+        elif self._look is None:
+            self._look = asyncio.get_running_loop().call_later(LOOK_DELAY, self.look)
+
+    def look(self) -> None:
+        self._look = None
+        self._news.set()
+
+    def start_and_rest(self, claim: Claim) -> None:
+        """Start all lanes that are due; the next one is waited for."""
+        self.start(claim)
+        if self._look is not None:
+            self._look.cancel()
+            self._look = None
+        if seconds_until(claim.next_due) < IDLE_INTERVAL:
+            self._news.set()
 
     async def work(self, lane: Lane) -> None:
         """Work on a claimed lane while its lease is renewed."""
@@ -219,6 +268,7 @@ class Dispatcher:
             identity=self.identity,
             breaker=Breaker() if tracker.many_hosts else self.breakers[tracker.host],
             pace=self.pace_of(lane.account_id, tracker),
+            settle=self.settle_and_claim,
             stopping=lambda: self._stopping,
         )
 
@@ -227,11 +277,12 @@ class Dispatcher:
         return self._paces.setdefault(account_id, Pace(tracker.writes_per_second))
 
     def finish(self, task: asyncio.Task[None]) -> None:
-        """Free the lane's slot and wake the dispatcher, since the lane may be due again at once."""
+        """Free the lane's slot; whoever waits for one is woken."""
         self._lanes.discard(task)
         self._freed.set()
-        self._news.set()
         error = None if task.cancelled() else task.exception()
+        if error is not None:
+            self._news.set()
         if isinstance(error, Unavailable):
             log.warning(
                 "The database is unavailable; work on a lane stopped, and it will be claimed again.",

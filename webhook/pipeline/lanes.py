@@ -12,6 +12,7 @@ from functools import partial
 from typing import cast
 
 import structlog
+from sqlalchemy import Connection
 
 from webhook import clock
 from webhook.accounts.credentials import AccountAccess, Credentials
@@ -28,7 +29,7 @@ from webhook.identity.resolver import Identity
 from webhook.pipeline.breaker import Breaker
 from webhook.pipeline.outcomes import open_settlement, settlement_of
 from webhook.pipeline.pace import Pace
-from webhook.queues import outbox, parking, settlements
+from webhook.queues import outbox, parking
 from webhook.queues.leases import Lane
 from webhook.queues.settlements import Settlement
 from webhook.settings import SettingsError
@@ -65,6 +66,8 @@ class LaneContext:
     identity: Identity
     breaker: Breaker
     pace: Pace
+    settle: Callable[[Connection, list[Settlement]], list[bool]]
+    """Records settlements, in a write transaction."""
     stopping: Callable[[], bool]
     access: AccountAccess | None = None
     """Read once per claim."""
@@ -121,7 +124,7 @@ async def record_settlement(context: LaneContext, settlement: Settlement) -> Non
     claimed is looked up at the tracker before it is sent again, whether it was sent or not. Beyond the
     lease that was claimed it waits, since another worker may have looked already.
     """
-    write = context.database.write(settlements.settle, settlement)
+    write = context.database.write(context.settle, settlement)
     context.uncommitted.append(asyncio.create_task(write))
     context.delivered += 1
     plain = settlement.state is DeliveryState.DONE and not settlement.release
@@ -347,7 +350,7 @@ async def send_together(context: LaneContext) -> None:
     settled[0] = replace(settled[0], exchanges=calls.exchanges)
     holds = [entry.hold for entry in settled if entry.hold is not None]
     settled[-1] = replace(settled[-1], release=True, hold=max(holds, default=None))
-    await asyncio.gather(*(context.database.write(settlements.settle, entry) for entry in settled))
+    await asyncio.gather(*(context.database.write(context.settle, entry) for entry in settled))
     context.delivered += len(settled)
     log.info(
         "Late deliveries were sent together.",

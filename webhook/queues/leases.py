@@ -76,7 +76,7 @@ class Lane:
 
 
 class Claim(list[Lane]):
-    """The claimed lanes, and where there is none the time at which the next one falls due, if something waits."""
+    """The claimed lanes, and the time at which the next one falls due, if something waits."""
 
     def __init__(self, lanes: Iterable[Lane] = (), next_due: datetime | None = None) -> None:
         super().__init__(lanes)
@@ -129,16 +129,7 @@ UNCLAIM_DELIVERIES = Prepared(
 )
 
 
-def claim_lanes(connection: Connection, waiting: list[ClaimRequest]) -> list[Claim]:
-    return [claim_or_wait(connection, request) for request in waiting]
-
-
-def claim_or_wait(connection: Connection, request: ClaimRequest) -> Claim:
-    lanes = claim_for(connection, request)
-    return Claim(lanes, None if lanes else find_next_due(connection, request.batch))
-
-
-def claim_for(connection: Connection, request: ClaimRequest) -> list[Lane]:
+def claim_lanes(connection: Connection, request: ClaimRequest) -> list[Lane]:
     wanted = {
         "now": request.now,
         "trackers": list(request.batch),
@@ -252,7 +243,7 @@ FIRST_DUE = (
     .where(delivery.c.account_id == account.c.id, delivery.c.state == inline(DeliveryState.WAITING.value))
     .scalar_subquery()
 )
-RELEASE = Prepared(
+RELEASED = (
     update(account)
     .where(account.c.id == bindparam("account"))
     .values(
@@ -261,11 +252,16 @@ RELEASE = Prepared(
         held_until=func.coalesce(bindparam("hold", type_=Utc), account.c.held_until),
     )
 )
+RELEASE = Prepared(RELEASED)
+RELEASE_WELL = Prepared(RELEASED.values(failures=0, last_done_at=bindparam("done_at", type_=Utc)))
 
 
-def release_lane(connection: Connection, account_id: int, hold: datetime | None = None) -> None:
-    """Release the lane, which is due again with its first waiting delivery."""
-    RELEASE.execute(connection, {"account": account_id, "hold": hold})
+def release_lane(
+    connection: Connection, account_id: int, hold: datetime | None = None, done_at: datetime | None = None
+) -> None:
+    """Release the lane, which is due again with its first waiting delivery; `done_at` forgets its failures."""
+    release = RELEASE if done_at is None else RELEASE_WELL
+    release.execute(connection, {"account": account_id, "hold": hold, "done_at": done_at})
 
 
 WAKE = Prepared(

@@ -127,9 +127,6 @@ BEGIN_OUTAGE = Prepared(
     .values(failing_since=bindparam("now", type_=Utc))
 )
 END_OUTAGE = Prepared(update(account).where(MINE).values(failing_since=None))
-CLEAR_FAILURES = Prepared(
-    update(account).where(MINE).values(failures=0, last_done_at=bindparam("now", type_=Utc))
-)
 UNCLAIM = Prepared(
     update(delivery).where(delivery.c.id.in_(bindparam("ids", expanding=True))).values(claimed=False)
 )
@@ -143,8 +140,6 @@ def update_lane(connection: Connection, entry: Settlement) -> None:
         BEGIN_OUTAGE.execute(connection, {"account": entry.account_id, "now": entry.now})
     elif entry.up:
         END_OUTAGE.execute(connection, {"account": entry.account_id})
-    if entry.clear and entry.release and not entry.trouble:
-        CLEAR_FAILURES.execute(connection, {"account": entry.account_id, "now": entry.now})
     if entry.limit is not None:
         park_kind(connection, entry.delivery_id, entry.limit)
     if entry.aside:
@@ -154,7 +149,8 @@ def update_lane(connection: Connection, entry: Settlement) -> None:
     if entry.park is not None:
         park(connection, entry.account_id, entry.park, entry.reason or "", entry.now)
     elif entry.release:
-        release_lane(connection, entry.account_id, entry.hold)
+        did_well = entry.clear and not entry.trouble
+        release_lane(connection, entry.account_id, entry.hold, entry.now if did_well else None)
 
 
 def put_followers_behind(connection: Connection, delivery_id: int) -> None:
