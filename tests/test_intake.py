@@ -19,13 +19,16 @@ from tests.fakes._server import Server
 from tests.fakes.trakt import Trakt
 from tests.test_dispatcher import Desk
 from webhook import clock
+from webhook.accounts import accounts
 from webhook.people import identities
 from webhook.pipeline import intake
 from webhook.pipeline.intake import MAX_AT_ONCE, Intake
+from webhook.pipeline.parsed import Parsed
 from webhook.queues import inbox
 from webhook.queues.inbox import ReceivedWebhook
 from webhook.storage.db import Database, Unavailable
-from webhook.storage.tables import play, webhook
+from webhook.storage.rows import fetch_all
+from webhook.storage.tables import WebhookRow, account, play, tick, webhook
 
 PATIENCE = 20.0
 
@@ -51,6 +54,16 @@ class Home(Desk):
         self.database.do(
             lambda connection: identities.claim_identities(connection, "anna", "plex:anna", clock.now())
         )
+
+    def add_library(self) -> None:
+        """An account of anna at the built-in library."""
+
+        def add(connection: Connection) -> None:
+            mine = select(account.c.person_id).where(account.c.id == self.account_id)
+            anna = connection.execute(mine).scalar_one()
+            accounts.add_builtin_accounts(connection, self.service.trackers, anna, clock.now())
+
+        self.database.do(add)
 
     @contextlib.asynccontextmanager
     async def open(self) -> AsyncIterator[None]:
@@ -125,6 +138,26 @@ def test_what_was_claimed_arrives(home: Home) -> None:
     assert home.sent() == 1
 
 
+def test_a_webhook_takes_two_commits_all_the_way(home: Home) -> None:
+    """One until it is sent, and one that settles it and marks it in the built-in library."""
+    home.add_library()
+
+    async def story() -> int:
+        async with home.open():
+            before = home.database.commits
+            await home.intake.keep(received(1))
+            async with asyncio.timeout(PATIENCE):
+                while set(home.states()) != {"done"}:
+                    await asyncio.sleep(0.01)
+            return home.database.commits - before
+
+    commits = home.loop.run_until_complete(story())
+
+    assert home.sent() == 1
+    assert len(home.rows(tick)) == 1
+    assert commits == 2
+
+
 def test_where_many_wait_they_are_stored_first(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
     lanes: list[Any] = []
     monkeypatch.setattr(home.intake, "pass_on", lanes.append)
@@ -154,23 +187,23 @@ def test_earlier_webhooks_are_interpreted_first(home: Home) -> None:
 
 
 def take_in_one(home: Home, connection: Connection) -> Any:
-    ids = inbox.store_webhooks(connection, [received(2)])
-    return home.intake.interpret_now(connection, ids)
+    (made,) = inbox.store_webhooks(connection, [received(2)])
+    return home.intake.interpret_now(connection, [inbox.stored_row(made, received(2))])
 
 
 def test_a_fault_of_interpreting_leaves_the_webhook_stored(
     home: Home, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What was done of it is undone, and the interpreter takes it up."""
-    interpret, faults = home.service.interpreter.interpret, ["a fault"]
+    interpret, faults = home.service.interpreter.interpret_together, ["a fault"]
 
-    def fail_once(connection: Connection, limits: list[int]) -> list[int]:
-        done = interpret(connection, limits)
+    def fail_once(connection: Connection, taken: list[Parsed]) -> int:
+        done = interpret(connection, taken)
         if faults:
             raise RuntimeError(faults.pop())
         return done
 
-    monkeypatch.setattr(home.service.interpreter, "interpret", fail_once)
+    monkeypatch.setattr(home.service.interpreter, "interpret_together", fail_once)
 
     async def story() -> None:
         async with home.open():
@@ -189,11 +222,11 @@ def test_a_webhook_that_is_undone_with_its_interpretation_is_not_acknowledged(
 ) -> None:
     """On a full disk SQLite may undo the whole transaction by itself; what follows would commit nothing, and say so to nobody."""
 
-    def lose(connection: Connection, limits: list[int]) -> list[int]:
+    def lose(connection: Connection, taken: list[Parsed]) -> int:
         connection.connection.driver_connection.execute("ROLLBACK")  # type: ignore[union-attr]
         raise OperationalError("INSERT", None, sqlite3.OperationalError("database or disk is full"))
 
-    monkeypatch.setattr(home.service.interpreter, "interpret", lose)
+    monkeypatch.setattr(home.service.interpreter, "interpret_together", lose)
 
     async def story() -> None:
         home.service.interpreter._loop = home.loop
@@ -281,3 +314,15 @@ def test_a_fault_after_a_commit_makes_nothing_of_it_undone(database: Database) -
 
     assert asyncio.run(story()) == "written"
     assert written == ["once"]
+
+
+def test_a_webhook_is_interpreted_as_it_would_be_read_again(home: Home) -> None:
+    def store(connection: Connection) -> WebhookRow:
+        kept = received(1)
+        (made,) = inbox.store_webhooks(connection, [kept])
+        return inbox.stored_row(made, kept)
+
+    stored = home.database.do(store)
+    (read,) = home.database.ask(lambda connection: fetch_all(connection, select(webhook), WebhookRow))
+
+    assert vars(stored) == vars(read)

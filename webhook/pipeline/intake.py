@@ -18,11 +18,11 @@ from webhook.domain.states import WebhookState
 from webhook.pipeline.dispatcher import Dispatcher
 from webhook.pipeline.interpreter import Interpreter
 from webhook.queues import leases
-from webhook.queues.inbox import Inbox, ReceivedWebhook, store_webhooks
+from webhook.queues.inbox import Inbox, ReceivedWebhook, store_webhooks, stored_row
 from webhook.queues.leases import Lane
 from webhook.storage.db import Database
 from webhook.storage.prepared import Prepared, TransactionLost, inline, savepoint
-from webhook.storage.tables import webhook
+from webhook.storage.tables import WebhookRow, webhook
 
 log = structlog.get_logger()
 
@@ -55,28 +55,29 @@ class Intake(Inbox):
         ids = store_webhooks(connection, waiting)
         few = len(waiting) <= MAX_AT_ONCE and all(len(one.raw) <= MAX_SIZE for one in waiting)
         idle = self.interpreter.is_running and not self.is_busy()
-        lanes = self.interpret_now(connection, ids) if few and idle else None
+        rows = list(map(stored_row, ids, waiting)) if few and idle else []
+        lanes = self.interpret_now(connection, rows) if rows else None
         self.database.after_commit(partial(self.pass_on, lanes))
         return ids
 
-    def interpret_now(self, connection: Connection, ids: list[int]) -> list[Lane] | None:
+    def interpret_now(self, connection: Connection, rows: list[WebhookRow]) -> list[Lane] | None:
         """Interpret these webhooks and claim the lanes that are due; None if they wait for the interpreter."""
         oldest = OLDEST_RECEIVED.scalar(connection, {})
-        if oldest is None or oldest < ids[0]:
+        if oldest is None or oldest < rows[0].id:
             return None
         try:
             with savepoint(connection):
-                if not sum(self.interpreter.interpret(connection, [len(ids)])):
+                if not self.interpreter.interpret_stored(connection, rows):
                     return None
                 request = self.dispatcher.claim_request()
-                return leases.claim_for(connection, request) if request is not None else []
+                return leases.claim_lanes(connection, request) if request is not None else []
         except TransactionLost:
             raise  # with it the webhook itself is gone, so that its sender must not be told that it is kept
         except Exception:
             log.exception(
                 "A webhook could not be interpreted as it was stored; the interpreter tries again.",
                 action="intake_fault",
-                webhooks=ids,
+                webhooks=[row.id for row in rows],
             )
             return None
 

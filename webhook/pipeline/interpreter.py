@@ -150,6 +150,12 @@ class Interpreter:
         window = self.turns.read_window(connection, max(limits))
         return self.interpret_batches(connection, [window]) * len(limits)
 
+    def interpret_stored(self, connection: Connection, rows: list[WebhookRow]) -> int:
+        """Interpret webhooks that this transaction has stored, and before which none waits; returns the number done."""
+        if self.database.sqlite:  # no other interpreter, and nothing changed since they were stored
+            return self.interpret_together(connection, list(map(self.parse, rows)))
+        return self.interpret_window(connection, self.turns.read_window(connection, len(rows)))
+
     def interpret_batches(self, connection: Connection, waiting: list[Window]) -> list[int]:
         """Interpret the webhooks that are this interpreter's turn; returns the number for each window."""
         return [self.interpret_window(connection, window) for window in waiting]

@@ -15,7 +15,8 @@ from webhook.domain.event import Event
 from webhook.domain.event_json import event_to_json
 from webhook.domain.states import WebhookState
 from webhook.storage.db import Database, driver, fresh_ids
-from webhook.storage.tables import webhook
+from webhook.storage.rows import make_row
+from webhook.storage.tables import WebhookRow, webhook
 from webhook.storage.types import to_ms
 
 
@@ -103,6 +104,26 @@ def store_webhooks(connection: Connection, waiting: list[ReceivedWebhook]) -> li
     else:
         connection.exec_driver_sql(insert_sql("%s"), rows)
     return ids
+
+
+def stored_row(made: int, received: ReceivedWebhook) -> WebhookRow:
+    """The row that stores a received webhook."""
+    return make_row(
+        WebhookRow,
+        {
+            "id": made,
+            "source": received.source,
+            "token_id": received.token_id,
+            "received_at": received.received_at,
+            "content_type": received.content_type,
+            "raw": received.raw,
+            "state": received.state.value,
+            "reason": received.reason,
+            "identity_id": None,
+            "events": None,
+            "interpreted_at": None,
+        },
+    )
 
 
 @cache

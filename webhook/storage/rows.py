@@ -71,6 +71,11 @@ def fetch_with(
     return [(make(row[:-1]), row[-1]) for row in result]
 
 
+def make_row(into: type[R], values: Mapping[str, Any]) -> R:
+    """A row of a table that is known without reading it; raises TypeError where its columns are not in order."""
+    return maker_of(into, tuple(values))(tuple(values.values()))
+
+
 def row_maker(into: type[R], result: CursorResult[Any]) -> Callable[[Any], R]:
     """The function that makes a typed row; raises TypeError where its fields are not the selected columns."""
     return maker_of(into, tuple(result.keys()))
