@@ -67,7 +67,7 @@ class Intake(Inbox):
             return None
         try:
             with savepoint(connection):
-                if not self.interpreter.interpret_stored(connection, rows):
+                if not self.interpreter.interpret_rows(connection, rows):
                     return None
                 request = self.dispatcher.claim_request()
                 return leases.claim_lanes(connection, request) if request is not None else []

@@ -150,7 +150,7 @@ class Interpreter:
         window = self.turns.read_window(connection, max(limits))
         return self.interpret_batches(connection, [window]) * len(limits)
 
-    def interpret_stored(self, connection: Connection, rows: list[WebhookRow]) -> int:
+    def interpret_rows(self, connection: Connection, rows: list[WebhookRow]) -> int:
         """Interpret webhooks that this transaction has stored, and before which none waits; returns the number done."""
         if self.database.sqlite:  # no other interpreter, and nothing changed since they were stored
             return self.interpret_together(connection, list(map(self.parse, rows)))
