@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, fields, replace
 from datetime import datetime, timedelta
-from typing import Any
 
 from sqlalchemy import Connection, bindparam, exists, insert, select, update
 
@@ -235,14 +234,15 @@ def merge_items(known: Item | None, told: Item) -> Item:
     """The item as reported, completed with what was known of it before."""
     if known is None or known.kind is not told.kind:
         return told
-    values: dict[str, Any] = {}
+    values: dict[str, object] = {}
     for entry in fields(told):
         mine, before = getattr(told, entry.name), getattr(known, entry.name)
         if entry.name in ("ids", "show_ids"):
             values[entry.name] = before.merge(mine)
         else:
             values[entry.name] = before if mine is None else mine
-    return replace(told, **values)
+    merge: Callable[..., Item] = replace
+    return merge(told, **values)
 
 
 def is_rewatch(

@@ -253,7 +253,7 @@ def list_followed_shows(
     ]
 
 
-def read_episodes(episodes: Iterable[Mapping[str, Any]] | None) -> list[ListedEpisode] | None:
+def read_episodes(episodes: Iterable[ListedEpisodeJson] | None) -> list[ListedEpisode] | None:
     return None if episodes is None else [ListedEpisode.from_json(one) for one in episodes]
 
 
@@ -432,7 +432,7 @@ def store_list(connection: Connection, learnt: ShowList) -> None:
         row = connection.execute(select(episode_list.c.via, episode_list.c.episodes).where(here)).first()
         if row is not None and row.episodes:
             learnt = ShowList(learnt.key, row.via, read_episodes(row.episodes) or (), learnt.at)
-    values: dict[str, Any] = {"show_key": learnt.key, "via": learnt.via, "asked_at": learnt.at}
+    values: dict[str, object] = {"show_key": learnt.key, "via": learnt.via, "asked_at": learnt.at}
     values |= {"episodes": [one.to_json() for one in learnt.episodes]}
     with (
         contextlib.suppress(IntegrityError),

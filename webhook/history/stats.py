@@ -10,9 +10,8 @@ same either way.
 
 from __future__ import annotations
 
-from dataclasses import astuple
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated
 from zoneinfo import ZoneInfo
 
 from pydantic import Field
@@ -22,12 +21,13 @@ from webhook import clock
 from webhook.domain.event import Kind
 from webhook.history import stats_cache
 from webhook.history.shows import counts_as_viewing
-from webhook.history.stats_cache import Tally
+from webhook.history.stats_cache import Tally, TallyTitle
 from webhook.history.stats_shows import (
     Counts,
     Ending,
     KeptEndings,
     SeenShow,
+    TallyJson,
     TopJson,
     find_endings,
     top_json,
@@ -184,7 +184,7 @@ def load_endings(connection: Connection, person_id: int, zone: ZoneInfo) -> Kept
 
 
 def endings_of_tally(
-    connection: Connection, person_id: int, there: tuple[Tally, Any], until: datetime | None
+    connection: Connection, person_id: int, there: tuple[Tally, TallyJson], until: datetime | None
 ) -> KeptEndings:
     """The endings stored with a tally, and the number of plays since, before the year was over: those before it began
     count too, as a show that is finished in it may have been watched till then."""
@@ -194,7 +194,7 @@ def endings_of_tally(
         if until is not None and since >= until
         else count_plays_between(connection, person_id, Span(), since, until)
     )
-    return KeptEndings(ends={key: Ending(key, *rest) for key, *rest in answer["ends"]}, live=live)
+    return KeptEndings(ends={end[0]: Ending(*end) for end in answer["ends"]}, live=live)
 
 
 def count_plays_between(
@@ -209,7 +209,7 @@ def count_plays_between(
 
 def make_tally(
     connection: Connection, person_id: int, year: int | None, zone: ZoneInfo, until: datetime, now: datetime
-) -> tuple[dict[str, Any], list[Any]]:
+) -> tuple[TallyJson, list[TallyTitle]]:
     """The tally of the plays before some time: the answer as JSON, and the titles that later ones are added to."""
     counts = count_sums(connection, person_id, Span.of_year(year, zone), zone, until=until)
     found, kept = (
@@ -217,8 +217,11 @@ def make_tally(
         KeptEndings() if year is None else load_endings(connection, person_id, zone),
     )
     ends = find_endings(connection, person_id, found, kept, now.date()).values()
-    answer = {**found.to_json(), "ends": [astuple(end.limit_to(until, kept.live)) for end in ends]}
-    return answer, [[*of, *counted] for of, counted in counts.titles.items()]
+    answer: TallyJson = {
+        **found.to_json(),
+        "ends": [end.limit_to(until, kept.live).to_json() for end in ends],
+    }
+    return answer, [(*of, plays, time, last) for of, (plays, time, last) in counts.titles.items()]
 
 
 def tally_end(year: int | None, zone: ZoneInfo, now: datetime) -> datetime:

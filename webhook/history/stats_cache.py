@@ -10,11 +10,14 @@ from __future__ import annotations
 import secrets
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING
 
 from sqlalchemy import Connection, delete, func, insert, select, update
 
 from webhook.storage.tables import person, tally
+
+if TYPE_CHECKING:
+    from webhook.history.stats_shows import TallyJson
 
 PLAYS_LOCK = 7102
 """The advisory lock that a change of plays shares on PostgreSQL, with the person's id; the triggers use this number."""
@@ -46,9 +49,12 @@ class CountedTally:
     """A counted tally: `answer` as returned, `titles` as later plays are added to them."""
 
     begun: OpenTally
-    answer: Any
-    titles: list[Any]
+    answer: TallyJson
+    titles: list[TallyTitle]
 
+
+TallyTitle = tuple[str, str | None, str | None, int | None, int, int, int]
+"""A group of plays by kind, title, ids and year; how many, their time in ms, and when the last one was (UTC ms)."""
 
 TALLY_COLUMNS = (tally.c.what, tally.c.token, tally.c.until, tally.c.made_at, tally.c.size)
 
@@ -60,7 +66,7 @@ def list_tallies(connection: Connection, person_id: int) -> dict[str, Tally]:
     return {row.what: Tally(**row._mapping) for row in rows}
 
 
-def find_tally(connection: Connection, person_id: int, what: str) -> tuple[Tally, Any] | None:
+def find_tally(connection: Connection, person_id: int, what: str) -> tuple[Tally, TallyJson] | None:
     """A tally and its answer, or None if it must be counted."""
     here = (tally.c.person_id == person_id, tally.c.what == what, tally.c.size.is_not(None))
     wanted = select(*TALLY_COLUMNS, tally.c.answer).where(*here).order_by(tally.c.made_at.desc()).limit(1)
@@ -72,7 +78,7 @@ def find_tally(connection: Connection, person_id: int, what: str) -> tuple[Tally
     return Tally(**values), answer
 
 
-def tally_titles(connection: Connection, person_id: int, found: Tally) -> list[Any] | None:
+def tally_titles(connection: Connection, person_id: int, found: Tally) -> list[TallyTitle] | None:
     """The titles of a tally, or None if it was dropped since it was read."""
     here = (tally.c.person_id == person_id, tally.c.what == found.what, tally.c.token == found.token)
     return connection.execute(select(tally.c.titles).where(*here)).scalar()

@@ -20,7 +20,7 @@ from webhook.domain.pictures import picture_key
 from webhook.history import shows
 from webhook.history.library import show_key
 from webhook.history.shows import Listing, Place
-from webhook.history.stats_sums import Sums, TitleCount
+from webhook.history.stats_sums import Sums, SumsJson, TitleCount
 from webhook.storage.json_fields import Count, PictureKey
 from webhook.storage.types import to_ms
 
@@ -88,6 +88,27 @@ class KeptEndings:
     live: int = 0
 
 
+SeenShowJson = tuple[str | None, IdsJson, Sequence[str], int, int]
+"""A `SeenShow`, field by field."""
+
+EndingJson = tuple[str, str, str | None, IdsJson, str | None, int, int | None]
+"""An `Ending`, field by field."""
+
+
+class CountsJson(TypedDict):
+    """Counts as a tally stores them, without the titles."""
+
+    sums: SumsJson
+    shows: list[SeenShowJson]
+    top: CountedTop
+
+
+class TallyJson(CountsJson):
+    """The answer of a tally: its counts, and the endings of its shows."""
+
+    ends: list[EndingJson]
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Counts:
     """The counts of plays, with their shows and top lists."""
@@ -111,11 +132,12 @@ class Counts:
             top={"shows": top_groups(seen), "films": top_groups(films), "artists": top_groups(artists)},
         )
 
-    def to_json(self) -> dict[str, Any]:
-        return {"sums": self.sums.to_json(), "shows": [list(show) for show in self.shows], "top": self.top}
+    def to_json(self) -> CountsJson:
+        shows = [(show.title, show.ids, show.keys, show.plays, show.last) for show in self.shows]
+        return {"sums": self.sums.to_json(), "shows": shows, "top": self.top}
 
     @classmethod
-    def from_json(cls, known: Mapping[str, Any]) -> Counts:
+    def from_json(cls, known: CountsJson) -> Counts:
         shows = [SeenShow(*show) for show in known["shows"]]
         return cls(sums=Sums.from_json(known["sums"]), shows=shows, top=known["top"])
 
@@ -221,6 +243,9 @@ class Ending:
             return False
         aired = self.next is not None and self.next <= today.isoformat()
         return not aired and (self.at is not None or self.left > live)
+
+    def to_json(self) -> EndingJson:
+        return self.key, self.digest, self.title, self.ids, self.next, self.left, self.at
 
     def limit_to(self, until: datetime, live: int) -> Ending:
         """The ending with regard to the plays before some time only."""

@@ -88,6 +88,15 @@ DayKey = tuple[str, int]
 """The kind of a play and its day."""
 
 
+class SumsJson(TypedDict):
+    """Sums as a tally stores them, without the titles: each row is what was counted, then its counts."""
+
+    kinds: list[tuple[str, str, int, int, int]]
+    days: list[tuple[str, int, int, int]]
+    hours: list[tuple[int, int]]
+    rewatches: int
+
+
 @dataclass(slots=True)
 class Sums:
     """The sums: plays by kind and by how they are dated, by day, by hour of the week and by title; and the rewatches.
@@ -125,17 +134,17 @@ class Sums:
                 found[at] = found.get(at, 0) + counts[which]
         return found
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> SumsJson:
         """The sums as JSON, without the titles."""
         return {
-            "kinds": [[*kind, *counts] for kind, counts in self.kinds.items()],
-            "days": [[*of, *counts] for of, counts in self.days.items()],
+            "kinds": [(*kind, plays, timed, time) for kind, (plays, timed, time) in self.kinds.items()],
+            "days": [(*of, plays, time) for of, (plays, time) in self.days.items()],
             "hours": list(self.hours.items()),
             "rewatches": self.rewatches,
         }
 
     @classmethod
-    def from_json(cls, known: Mapping[str, Any]) -> Sums:
+    def from_json(cls, known: SumsJson) -> Sums:
         kinds = {(kind, dated): counts for kind, dated, *counts in known["kinds"]}
         days = {(kind, day): counts for kind, day, *counts in known["days"]}
         return cls(kinds=kinds, days=days, hours=dict(known["hours"]), rewatches=known["rewatches"])

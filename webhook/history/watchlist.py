@@ -10,7 +10,6 @@ from collections.abc import Collection
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
-from typing import Any
 
 from sqlalchemy import Connection, delete, insert, select, update
 
@@ -110,17 +109,14 @@ class Watchlist:
         key = next((key for key in keys(item) if key not in self.entry_keys), None)
         if key is None:
             return False
-        values: dict[str, Any] = {"person_id": self.person_id, "relation": WATCHLIST, "item_key": key}
-        values |= {
-            "kind": item.kind.value,
-            "item": item_to_json(item),
-            "value": None,
-            "at": at,
-            "via": by.name,
-        }
+        entry = LibraryRow(
+            person_id=self.person_id, relation=WATCHLIST, item_key=key, kind=item.kind.value,
+            item=item_to_json(item), value=None, at=at, via=by.name,
+        )  # fmt: skip
+        values = {column.name: getattr(entry, column.name) for column in library.columns}
         self.connection.execute(insert(library), values)
         self.entry_keys.add(key)
-        self.entries.add(item, LibraryRow(**values))
+        self.entries.add(item, entry)
         self.forget_removals(item)
         self.send(Action.WATCHLIST, item, by)
         return True

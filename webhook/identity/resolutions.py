@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import Any
 
 from sqlalchemy import Connection, delete, insert, select
 
@@ -166,7 +165,7 @@ def store_resolution(connection: Connection, resolution: Resolution) -> int:
     return made
 
 
-def id_rows(resolution: Resolution, whose: str, ids: Ids) -> Iterator[dict[str, Any]]:
+def id_rows(resolution: Resolution, whose: str, ids: Ids) -> Iterator[dict[str, object]]:
     """Each id with where it came from: the webhook itself, or the lookups."""
     asked = item_to_json(resolution.asked)
     said = (asked.get("ids") if whose == "own" else asked.get("show_ids")) or {}
