@@ -940,6 +940,16 @@ def test_a_trace_without_deliveries_says_why_there_are_none(home: Home) -> None:
     assert "deliveries none of its own; those of this play come from webhook 2" in beside
 
 
+def test_a_trace_of_what_is_no_viewing_has_no_play(home: Home) -> None:
+    number = home.received(watched() | {"event": "media.rate", "rating": 8.0})
+
+    told = home.run("trace", str(number)).stdout
+
+    assert home.json("trace", str(number))["events"][0]["play"] is None
+    assert "rate: movie Paper Boats (2016)" in told
+    assert "  play " not in told
+
+
 @pytest.mark.parametrize("name", ["ben", "Ben from the attic", "O'Brien"])
 def test_a_trace_says_what_to_do_about_an_identity_that_nobody_claims(home: Home, name: str) -> None:
     home.received(watched("anna"))

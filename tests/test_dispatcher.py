@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, Unpack
 
 import pytest
 from sqlalchemy import select, update
@@ -89,7 +89,7 @@ class Desk:
         mark: bool = True,
         action: Action = Action.STOP,
         show: str = "Tidewater",
-        **details: Any,
+        **details: Unpack[DetailsJson],
     ) -> int:
         ids = Ids(tvdb=EPISODE_ID + number)
         item = Episode(title=f"Part {number}", show=show, season=1, number=number, ids=ids)
@@ -100,7 +100,7 @@ class Desk:
             item=item,
             at=at,
             mark=mark,
-            details=cast(DetailsJson, details),
+            details=details,
         )
         return self.database.do(lambda connection: outbox.enqueue(connection, putting, clock.now()))
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Annotated, cast
+from typing import TYPE_CHECKING, Annotated
 
 import orjson
 import typer
@@ -22,10 +22,10 @@ from webhook.domain.rules import LIVE_ACTIONS
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
-    from webhook.queries.deliveries import DeliveryTraceJson
+    from webhook.domain.json_shapes import ExchangeJson
+    from webhook.queries.deliveries import DeliveryJson
     from webhook.queries.webhooks import OriginJson, WebhookEventJson, WebhookTraceJson
     from webhook.storage.json_fields import ItemFields
-    from webhook.storage.json_shapes import ExchangeJson
 
 app = typer.Typer()
 
@@ -99,7 +99,8 @@ def story(
     if found["explanation"]:
         yield f"  because    {found['explanation']}"
     for event in found["events"]:
-        yield from event_story(event, senders.get(event["play"] or 0, ()))
+        play = event["play"]
+        yield from event_story(event, () if play is None else senders.get(play, ()))
 
 
 def event_story(event: WebhookEventJson, senders: Collection[int | None]) -> Iterator[str]:
@@ -116,7 +117,7 @@ def event_story(event: WebhookEventJson, senders: Collection[int | None]) -> Ite
     if event["play"] and not event["deliveries"]:
         yield f"  deliveries {explain_absence(event, senders)}"
     for entry in event["deliveries"]:
-        yield from delivery_story(cast("DeliveryTraceJson", entry))  # in a trace they have their attempts
+        yield from delivery_story(entry)
 
 
 def explain_absence(event: WebhookEventJson, senders: Collection[int | None]) -> str:
@@ -145,13 +146,13 @@ def origin_text(origin: OriginJson) -> str:
 
 def item_text(about: ItemFields | WebhookEventJson) -> str:
     """An item in words: its show and numbers, its title, its year."""
-    numbered = about["season"] is not None and about["number"] is not None
-    place = f"{about['season']}x{about['number']:02}" if numbered else None
+    season, number = about["season"], about["number"]
+    place = f"{season}x{number:02}" if season is not None and number is not None else None
     year = f"({about['year']})" if about["year"] and not about["show"] else None
     return " ".join(str(part) for part in (about["kind"], about["show"], place, about["title"], year) if part)
 
 
-def delivery_story(entry: DeliveryTraceJson) -> Iterator[str]:
+def delivery_story(entry: DeliveryJson) -> Iterator[str]:
     tried = count_of(entry["attempts"], "attempt")
     whose = f"{entry['tracker']} of {entry['person']}"
     yield f"  delivery {entry['id']}: {entry['action']} to {whose}: {entry['state']}, {tried}"

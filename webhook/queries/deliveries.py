@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Annotated, Any, NamedTuple
+from typing import Annotated, Any, NamedTuple, NotRequired
 
 from pydantic import Field
 from pydantic.json_schema import SkipJsonSchema
@@ -14,7 +14,7 @@ from typing_extensions import TypedDict
 from webhook import clock, trackers
 from webhook.clock import stamp
 from webhook.domain.event import item_from_json, item_to_json
-from webhook.domain.json_shapes import ItemJson
+from webhook.domain.json_shapes import ExchangeJson, ItemJson
 from webhook.domain.outcome import LIMITS, PARKED, Park, explain_limit, parked_sentence
 from webhook.domain.rules import DRY_RUN
 from webhook.domain.states import NEEDS_PERSON, DeliveryState
@@ -29,7 +29,7 @@ from webhook.storage.json_fields import (
     Time,
     one_of,
 )
-from webhook.storage.json_shapes import CandidateJson, DetailsJson, ExchangeJson
+from webhook.storage.json_shapes import CandidateJson, DetailsJson
 from webhook.storage.rows import fetch_all, fetch_first
 from webhook.storage.tables import AttemptRow, WebhookRow, account, attempt, delivery, person
 
@@ -99,14 +99,16 @@ class DeliveryFields(ItemFields):
 
 
 class DeliveryJson(DeliveryFields):
-    """A delivery as the API gives it."""
+    """A delivery as the API gives it; in the trace of a webhook with its attempts."""
 
     id: Id
+    tries: NotRequired[SkipJsonSchema[list[AttemptJson]]]
 
 
-class DeliveryTraceJson(DeliveryJson):
+class DeliveryTraceJson(DeliveryFields):
     """A delivery with its attempts, the oldest first."""
 
+    id: Id
     tries: list[AttemptJson]
 
 
@@ -135,7 +137,9 @@ def deliveries_by_webhook(
     )
     found: dict[int, list[DeliveryJson]] = {webhook_id: [] for webhook_id in ended}
     for row in fetch_deliveries(connection, select_deliveries().where(mine).order_by(delivery.c.id)):
-        shown = trace_delivery(connection, row) if attempts else delivery_json(row)
+        shown = delivery_json(row)
+        if attempts:
+            shown["tries"] = attempts_of(connection, row.id)
         for webhook_id, plays_ended in ended.items():
             if row.webhook_id == webhook_id or (row.mark and row.play_id in plays_ended):
                 found[webhook_id].append(shown)

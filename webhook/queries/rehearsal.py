@@ -4,14 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Annotated, Any, Protocol
+from typing import Annotated, Any, NotRequired, Protocol
 
 from sqlalchemy import Connection, and_, func, or_, select
 from typing_extensions import TypedDict
 
 from webhook import clock
 from webhook.domain.states import DeliveryState
-from webhook.queries.deliveries import DeliveryDetail, DeliveryFields, delivery_json, select_deliveries
+from webhook.queries.deliveries import (
+    AttemptJson,
+    DeliveryDetail,
+    DeliveryFields,
+    delivery_json,
+    select_deliveries,
+)
 from webhook.storage.db import Database, unavailable
 from webhook.storage.json_fields import ANY_OBJECT, Id, WebhookStateWord
 from webhook.storage.rows import fetch_all
@@ -35,9 +41,10 @@ Interpret = Callable[[Connection, Any], Outcome]
 
 
 class RehearsedDeliveryJson(DeliveryFields):
-    """A delivery of a rehearsal; `id` is None for one that would be created."""
+    """A delivery of a rehearsal; `id` is None for one that would be created. Its attempts are not given."""
 
     id: int | None
+    tries: NotRequired[list[AttemptJson]]
 
 
 class RehearsalJson(TypedDict):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Sequence
-from typing import Any, NotRequired, cast
+from typing import Any, NotRequired
 
 from pydantic.json_schema import SkipJsonSchema
 from sqlalchemy import Connection, func, select
@@ -67,6 +67,7 @@ class WebhookEventJson(TypedDict):
     deliveries: list[DeliveryJson]
     how: NotRequired[str | None]
     stopped: NotRequired[str | None]
+    echo_of: NotRequired[SkipJsonSchema[int]]
     episodes: NotRequired[SkipJsonSchema[int | None]]
     waits_for: NotRequired[SkipJsonSchema[str | None]]
     item: NotRequired[SkipJsonSchema[list[OriginJson]]]
@@ -139,19 +140,32 @@ def redact_webhook(connection: Connection, webhook_id: int) -> RedactedWebhookJs
     }
 
 
-EMPTY_EVENT = cast(
-    "WebhookEventJson",
-    {
-        **dict.fromkeys(
-            ("kind", "title", "show", "season", "number", "year", "position_ms", "duration_ms", "progress"),
-        ),
-        **dict.fromkeys(("completed", "rating", "at", "user", "server", "server_name", "player", "library")),
-        **dict.fromkeys(("person", "play")),
-        "ids": {},
-        "show_ids": {},
-        "manual": False,
-    },
-)
+EMPTY_EVENT: WebhookEventJson = {
+    "action": "",
+    "kind": None,
+    "title": None,
+    "show": None,
+    "season": None,
+    "number": None,
+    "year": None,
+    "ids": {},
+    "show_ids": {},
+    "position_ms": None,
+    "duration_ms": None,
+    "progress": None,
+    "completed": None,
+    "rating": None,
+    "at": None,
+    "user": None,
+    "server": None,
+    "server_name": None,
+    "player": None,
+    "library": None,
+    "manual": False,
+    "person": None,
+    "play": None,
+    "deliveries": [],
+}
 """The fields of an event that says nothing: older versions stored less of it."""
 
 
@@ -182,10 +196,7 @@ def webhook_json(row: WebhookRow, deliveries: Sequence[DeliveryJson]) -> Webhook
 
 def event_json(event: EventJson) -> WebhookEventJson:
     """An event as the API gives it, every field present."""
-    shown = EMPTY_EVENT.copy()
-    shown.update(cast("WebhookEventJson", event))
-    shown["deliveries"] = []
-    return shown
+    return {**EMPTY_EVENT, **event, "deliveries": []}
 
 
 def explain_webhook(row: WebhookRow) -> str | None:
