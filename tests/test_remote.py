@@ -20,7 +20,7 @@ def kept_of(name: str = "sent", url: str = "http://127.0.0.1:1/2.0/", **body: An
             async with client.client() as http:
                 await http.post(url, **body)
         (exchange,) = kept.exchanges
-        return exchange[name]
+        return dict(exchange)[name]
 
     return asyncio.run(withheld())
 

@@ -21,6 +21,7 @@ from urllib.parse import parse_qsl, quote, urlencode
 import httpx
 import orjson
 
+from webhook.domain.json_shapes import ExchangeJson
 from webhook.domain.outcome import Retry
 from webhook.domain.retry import UNSURE_PAUSE, decide
 from webhook.texts import texts
@@ -209,7 +210,7 @@ class Recorder:
 
     withhold: bool = False
     pace: Callable[[], AbstractAsyncContextManager[None]] = nullcontext
-    exchanges: list[dict[str, Any]] = field(default_factory=list)
+    exchanges: list[ExchangeJson] = field(default_factory=list)
 
 
 class DryRunStop(Exception):
@@ -271,7 +272,7 @@ class Recording(httpx.AsyncBaseTransport):
         kept = recorder.get()
         if kept is None:
             return await self.transport().handle_async_request(request)
-        exchange = {
+        exchange: ExchangeJson = {
             "method": request.method,
             "url": address_to_record(request),
             "sent": request_body(request),
@@ -285,7 +286,7 @@ class Recording(httpx.AsyncBaseTransport):
         return await self.exchange(request, exchange, kept)
 
     async def exchange(
-        self, request: httpx.Request, exchange: dict[str, Any], kept: Recorder
+        self, request: httpx.Request, exchange: ExchangeJson, kept: Recorder
     ) -> httpx.Response:
         """Send the request, and record what came of it."""
         kept.exchanges.append(exchange)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Required
+from typing import Any, NotRequired, Required
 
 from typing_extensions import ReadOnly, TypedDict
 
@@ -92,3 +92,27 @@ class RulesJson(ListsJson, total=False):
 
     watched_mark: float | None
     dry_run: bool
+
+
+class ProposedJson(TypedDict):
+    """A film or show that is proposed for an item; what a tracker proposes has no picture, and no score of a lookup."""
+
+    kind: str
+    title: str | None
+    year: int | None
+    ids: IdsJson
+    picture: NotRequired[str | None]
+    score: NotRequired[float]
+    via: NotRequired[str]
+
+
+class ExchangeJson(TypedDict, total=False):
+    """One HTTP request of an attempt and its answer, secrets removed."""
+
+    method: str
+    url: str
+    sent: Any
+    status: int
+    error: str
+    took_ms: int
+    withheld: bool

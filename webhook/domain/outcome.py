@@ -10,8 +10,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
-from typing import Any
 
+from webhook.domain.json_shapes import ProposedJson
 from webhook.texts import texts
 
 
@@ -186,7 +186,7 @@ class Unmatched(Undelivered):
     """The service does not know the item; waits for a person's choice."""
 
     def __init__(
-        self, reason: str, *, answer: str | None = None, candidates: Sequence[Mapping[str, Any]] = ()
+        self, reason: str, *, answer: str | None = None, candidates: Sequence[ProposedJson] = ()
     ) -> None:
         super().__init__(reason, answer=answer)
         self.candidates = list(candidates)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import structlog
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -58,11 +57,11 @@ class ForwardedHeaders:
             scope.update(self.outside_view(scope))
         await self.app(scope, receive, send)
 
-    def outside_view(self, scope: Scope) -> dict[str, Any]:
+    def outside_view(self, scope: Scope) -> dict[str, object]:
         peer, port = scope["client"]
         self.mention(peer, scope["headers"])
         origin = self.proxies.origin(peer, scope["headers"])
-        seen: dict[str, Any] = {"client": (origin.address, port), PEER: peer}
+        seen: dict[str, object] = {"client": (origin.address, port), PEER: peer}
         if origin.scheme is not None:
             seen["scheme"] = origin.scheme
         if origin.host is not None:

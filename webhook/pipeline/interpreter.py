@@ -10,7 +10,6 @@ import asyncio
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
-from typing import Any
 
 import structlog
 from sqlalchemy import Connection, bindparam, update
@@ -44,6 +43,7 @@ from webhook.pipeline.turns import Turns, Window
 from webhook.queues import leases, outbox, players
 from webhook.queues.hand_marks import HELD_REASONS
 from webhook.queues.inbox import event_origin, event_person_id
+from webhook.sources import Payload
 from webhook.storage.db import Database, Unavailable
 from webhook.storage.json_shapes import EventJson
 from webhook.storage.prepared import Prepared, TransactionLost, savepoint
@@ -64,7 +64,7 @@ RECORD = Prepared(
     )
 )
 
-Read = Callable[[str, Mapping[str, Any], datetime], list[Event] | Ignored]
+Read = Callable[[str, Payload, datetime], list[Event] | Ignored]
 MAX_WEBHOOKS = 16
 """Webhooks interpreted in one transaction."""
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import datetime, timedelta
-from typing import Any
 
 from webhook.domain import retry
+from webhook.domain.json_shapes import ExchangeJson
 from webhook.domain.outcome import LIMITS, Dead, Done, Retry, Skip, Snooze, Undelivered, Unmatched
 from webhook.domain.states import DeliveryState
 from webhook.queues.leases import Lane
@@ -22,7 +22,7 @@ def open_settlement(
     down: bool = False,
     up: bool = False,
     took_ms: int | None = None,
-    exchanges: list[Any] | None = None,
+    exchanges: list[ExchangeJson] | None = None,
 ) -> Settlement:
     """The initial settlement of a delivery, which keeps it waiting."""
     return Settlement(
@@ -49,7 +49,7 @@ def settlement_of(
     outcome: Done | Undelivered,
     now: datetime,
     took_ms: int | None = None,
-    exchanges: list[Any] | None = None,
+    exchanges: list[ExchangeJson] | None = None,
 ) -> Settlement:
     """The settlement that follows from an outcome, with the time that the calls took and what they were."""
     down = is_outage(outcome)

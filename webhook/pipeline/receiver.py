@@ -12,7 +12,6 @@ import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import Any
 from urllib.parse import parse_qs
 
 import orjson
@@ -281,7 +280,7 @@ async def send_problem(
     send: Send, refused: Refused, webhook_id: int | None, headers: tuple[tuple[bytes, bytes], ...] = ()
 ) -> None:
     """An error as application/problem+json (RFC 9457)."""
-    body: dict[str, Any] = {"type": "about:blank", "title": TITLES.get(refused.status, "Refused")}
+    body: dict[str, object] = {"type": "about:blank", "title": TITLES.get(refused.status, "Refused")}
     body |= {"status": refused.status, "detail": refused.why}
     if webhook_id is not None:
         body["webhook"] = webhook_id

@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
 from sqlalchemy import Connection, String, and_, bindparam, func, insert, select, update
 
+from webhook.domain.json_shapes import ExchangeJson
 from webhook.domain.outcome import Park
 from webhook.domain.states import SETTLED, DeliveryState
 from webhook.queues.leases import release_lane
 from webhook.queues.parking import park, park_kind
+from webhook.storage.json_shapes import CandidateJson
 from webhook.storage.prepared import Prepared
 from webhook.storage.rows import fetch_one
 from webhook.storage.tables import DeliveryRow, account, attempt, delivery
@@ -40,10 +41,10 @@ class Settlement:
     unsure: bool = False
     answer: str | None = None
     remote_id: str | None = None
-    candidates: list[Any] | None = None
+    candidates: list[CandidateJson] | None = None
     outcome: str | None = None
     took_ms: int | None = None
-    exchanges: list[Any] | None = None
+    exchanges: list[ExchangeJson] | None = None
     release: bool = False
     hold: datetime | None = None
     park: Park | None = None

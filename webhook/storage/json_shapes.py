@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import NotRequired
 
 from pydantic.json_schema import SkipJsonSchema
 from typing_extensions import TypedDict
@@ -108,24 +108,12 @@ class DetailsJson(TypedDict, total=False):
 
 
 class CandidateJson(TypedDict):
-    """A film or show that a lookup proposes for an item."""
+    """A film or show that is proposed for an item: `ProposedJson`, with what the API says of it."""
 
     kind: KindWord
     title: str | None
     year: int | None
     ids: IdsJson
-    picture: SkipJsonSchema[str | None]
-    score: SkipJsonSchema[float]
-    via: SkipJsonSchema[str]
-
-
-class ExchangeJson(TypedDict, total=False):
-    """One HTTP request of an attempt and its answer, secrets removed."""
-
-    method: str
-    url: str
-    sent: Any
-    status: int
-    error: str
-    took_ms: int
-    withheld: bool
+    picture: NotRequired[SkipJsonSchema[str | None]]
+    score: NotRequired[SkipJsonSchema[float]]
+    via: NotRequired[SkipJsonSchema[str]]

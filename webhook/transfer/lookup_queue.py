@@ -10,7 +10,6 @@ import asyncio
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
-from typing import Any
 
 import structlog
 from sqlalchemy import Connection, delete, insert, or_, select, union, update
@@ -130,7 +129,7 @@ def settle_titles(connection: Connection, key: str, answer: TextAnswer, now: dat
 
 
 def postpone(connection: Connection, key: str, why: Undelivered, now: datetime) -> None:
-    values: dict[str, Any] = {"reason": why.reason}
+    values: dict[str, object] = {"reason": why.reason}
     if isinstance(why, Retry | Snooze):
         values["due_at"] = now + max(why.after or AGAIN, AGAIN)
     else:

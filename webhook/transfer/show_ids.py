@@ -30,6 +30,7 @@ from webhook.identity.resolutions import find_show_ids, plex_show_key, store_sho
 from webhook.identity.resolver import ID_LABELS, NO_LOOKUPS, Identity
 from webhook.servers import Server
 from webhook.storage.db import Database, Unavailable
+from webhook.storage.json_shapes import CandidateJson
 from webhook.storage.rows import fetch_all
 from webhook.storage.tables import UnresolvedRow, note, person, play, play_key, unresolved
 from webhook.transfer.show_merge import KnownShow, complete_plays, contradictions, merge_relations, plays_of
@@ -377,7 +378,7 @@ def ids_in_words(ids: Ids) -> str:
     return ", ".join(f"{ID_LABELS.get(name, f'{name} id')} {value}" for name, value in known.items())
 
 
-def candidates(title: str | None, *found: Ids) -> list[dict[str, Any]]:
+def candidates(title: str | None, *found: Ids) -> list[CandidateJson]:
     known = [replace(ids, plex=None).by_namespace() for ids in found]
     return [{"kind": "show", "title": title, "year": None, "ids": ids} for ids in known]
 

@@ -7,8 +7,8 @@ from datetime import datetime
 from sqlalchemy import Index, Text, UniqueConstraint
 from sqlmodel import Field
 
-from webhook.domain.json_shapes import ItemJson, RulesJson
-from webhook.storage.json_shapes import CandidateJson, DetailsJson, EventJson, ExchangeJson
+from webhook.domain.json_shapes import ExchangeJson, ItemJson, RulesJson
+from webhook.storage.json_shapes import CandidateJson, DetailsJson, EventJson
 from webhook.storage.tables.base import TableRow, id_field, partial_index, table_of
 from webhook.storage.types import Id, JsonText, Sealed, Utc
 

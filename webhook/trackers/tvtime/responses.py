@@ -22,6 +22,7 @@ import orjson
 
 from webhook.client import accept, excerpt, read_json
 from webhook.domain.event import Episode, Ids, Movie
+from webhook.domain.json_shapes import ProposedJson
 from webhook.domain.outcome import Dead, Done, Park, Retry, Snooze, Undelivered, Unmatched
 from webhook.domain.retry import BUSY_PAUSE, UNSURE_PAUSE, decide
 from webhook.trackers import Delivery, WatchedItem
@@ -218,5 +219,5 @@ def shares_id(ours: Ids, theirs: Ids) -> bool:
     return bool(shared) and not ours.contradicts(theirs)
 
 
-def as_candidate(item: Movie) -> dict[str, Any]:
+def as_candidate(item: Movie) -> ProposedJson:
     return {"kind": item.kind.value, "title": item.title, "year": None, "ids": item.ids.by_namespace()}
