@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from sqlalchemy import Connection, select
 
@@ -46,7 +45,7 @@ class UnverifiedSettings(Problem):
 
 
 async def save(
-    service: Service, one: ServiceInfo, given: Mapping[str, Any], anyway: bool
+    service: Service, one: ServiceInfo, given: Mapping[str, object], anyway: bool
 ) -> CheckResult | None:
     """Check and store a service's settings, then reload; returns None if they switch the service off.
 
@@ -90,7 +89,7 @@ def merge_environment(connection: Connection, service: Service, wanted: Changes)
     return settings_store.overlay(service.given, {name: value for name, value in held.items() if value})
 
 
-def check_settings(one: ServiceInfo, given: Mapping[str, Any]) -> dict[str, str | None]:
+def check_settings(one: ServiceInfo, given: Mapping[str, object]) -> dict[str, str | None]:
     """The settings with surrounding blanks removed; raises Problem for one that this service does not have."""
     wanted: dict[str, str | None] = {}
     for key, value in given.items():

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
-from typing import Any, Literal
+from types import ModuleType
+from typing import Literal
 
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
@@ -89,7 +90,7 @@ def services() -> Mapping[str, ServiceInfo]:
     """All services by name: trackers, separate lookups, servers and notifications."""
     told = {name: module for name, module in trackers.modules().items() if name not in servers.modules()}
     asked = {name: module for name, module in lookups.modules().items() if name not in told}
-    groups: list[tuple[ServiceKind, Mapping[str, Any]]] = [
+    groups: list[tuple[ServiceKind, Mapping[str, ModuleType]]] = [
         ("tracker", told),
         ("lookup", asked),
         ("server", servers.modules()),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 from urllib.parse import urlencode
 
 from sqlalchemy import Connection
@@ -162,7 +161,7 @@ class Connections(Once):
         one = catalog.find_service(visitor, request.path_params["name"])
         tracker = self.service.trackers.get(one.name) if one.takes_accounts else None
 
-        def read(connection: Connection) -> dict[str, Any]:
+        def read(connection: Connection) -> dict[str, object]:
             shown = states.describe_service(connection, self.service, visitor, one)
             return {
                 "one": {**shown, "settings": refused.settings(shown["settings"])},
@@ -347,7 +346,7 @@ def account_id_of(fields: Mapping[str, str], name: str) -> int:
     return found
 
 
-def rules_of(fields: Mapping[str, str]) -> dict[str, Any]:
+def rules_of(fields: Mapping[str, str]) -> dict[str, object]:
     """An account's rules from a form, in which a list has one entry per line."""
     lists: dict[str, Sequence[str]] = {name: split_lines(fields.get(name, "")) for name in LIST_LABELS}
     kinds = [kind.value for kind in Kind if f"kind_{kind.value}" in fields]
