@@ -88,7 +88,7 @@ class Added:
 # --- the item
 
 
-def read_item(kind: str, given: Mapping[str, Any], today: date) -> Item:
+def read_item(kind: str, given: Mapping[str, object], today: date) -> Item:
     """The film or the episode described; raises Invalid."""
     if kind not in ITEM_TYPES:
         raise Invalid(

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import date
 from itertools import groupby
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 from urllib.parse import urlencode
 
 from sqlalchemy import Connection
@@ -26,6 +26,11 @@ from webhook.web.http.errors import Problem
 from webhook.web.needs_you.api import SEARCH_TIMEOUT, search_titles
 
 ID_NAMES = ("tvdb", "tmdb", "imdb", "trakt")
+TITLE_FIELDS: tuple[Literal["title", "show"], ...] = ("title", "show")
+NUMBER_FIELDS: tuple[Literal["season", "number", "year"], ...] = ("season", "number", "year")
+ID_FIELDS: tuple[Literal["ids", "show_ids"], ...] = ("ids", "show_ids")
+"""The fields of an item in a form."""
+
 SEARCHED_PLAYS = 5_000
 """The latest plays searched for a title."""
 

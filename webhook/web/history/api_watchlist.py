@@ -102,7 +102,7 @@ async def read_services(call: Call[None, PersonQuery]) -> ChangedTitles:
 async def change_service(call: Call[ServiceChange, PersonQuery]) -> ChangedTitles:
     """Switch a service's watchlist on or off, send it what it lacks, or decide about what is gone from it."""
     owner, tracker, given = await call.owner_of(call.query.person), call.path("tracker"), call.body
-    await watchlist.change_service(call.service, owner, tracker, given.model_dump())
+    await watchlist.change_service(call.service, owner, tracker, {"reads": given.reads, "sends": given.sends})
     count = 0
     if given.held is not None:
         remove = given.held == "remove"

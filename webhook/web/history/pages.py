@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime, tzinfo
-from typing import Any, Literal
+from typing import Any
 
 from sqlalchemy import Connection
 from starlette.requests import Request
@@ -32,7 +32,7 @@ from webhook.queries.plays import (
     rewatched_ids,
     unsent_marks,
 )
-from webhook.web.history.additions import ID_NAMES
+from webhook.web.history.additions import ID_FIELDS, ID_NAMES, NUMBER_FIELDS, TITLE_FIELDS
 from webhook.web.history.api import own_play, whole_play
 from webhook.web.history.filters import Filters
 from webhook.web.history.rows import PlayEntry, by_day, origin_marks, with_marks
@@ -47,10 +47,6 @@ PLAYS_PER_PAGE = 100
 
 SEARCHED_PLAYS = 20_000
 """Plays searched for a title per page; a cursor continues from there."""
-
-TITLE_FIELDS: tuple[Literal["title", "show"], ...] = ("title", "show")
-NUMBER_FIELDS: tuple[Literal["season", "number", "year"], ...] = ("season", "number", "year")
-ID_FIELDS: tuple[Literal["ids", "show_ids"], ...] = ("ids", "show_ids")
 
 
 class History(Page):

@@ -6,7 +6,7 @@ import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
-from typing import Any, TypedDict
+from typing import Any, Literal, TypedDict
 from urllib.parse import urlencode
 
 from sqlalchemy import Connection
@@ -23,7 +23,10 @@ from webhook.storage.tables import PersonRow
 from webhook.transfer import manual_plays
 from webhook.transfer.manual_plays import Added, Invalid, NewPlay
 from webhook.web.history.additions import (
+    ID_FIELDS,
     ID_NAMES,
+    NUMBER_FIELDS,
+    TITLE_FIELDS,
     EpisodePlace,
     by_season,
     chosen_episodes,
@@ -269,18 +272,34 @@ def number_field(fields: Mapping[str, str], name: str) -> int | str | None:
     )
 
 
-def item_fields(fields: Mapping[str, str]) -> dict[str, Any]:
-    typed: dict[str, Any] = {name: fields[name] for name in ("title", "show") if fields.get(name, "").strip()}
-    numbers = {name: number_field(fields, name) for name in ("season", "number", "year")}
-    typed |= {name: value for name, value in numbers.items() if value is not None}
-    for whole in ("ids", "show_ids"):
+class TypedItem(TypedDict, total=False):
+    """An item's fields as typed; a number that is none is its text."""
+
+    title: str
+    show: str
+    season: int | str
+    number: int | str
+    year: int | str
+    ids: dict[str, str]
+    show_ids: dict[str, str]
+
+
+def item_fields(fields: Mapping[str, str]) -> TypedItem:
+    typed: TypedItem = {}
+    for title in TITLE_FIELDS:
+        if fields.get(title, "").strip():
+            typed[title] = fields[title]
+    for name in NUMBER_FIELDS:
+        if (number := number_field(fields, name)) is not None:
+            typed[name] = number
+    for whole in ID_FIELDS:
         ids = {name: value for name in ID_NAMES if (value := fields.get(f"{whole}.{name}", "").strip())}
         if ids:
             typed[whole] = ids
     return typed
 
 
-def named_ids(fields: Mapping[str, str], whole: str) -> Ids:
+def named_ids(fields: Mapping[str, str], whole: Literal["ids", "show_ids"]) -> Ids:
     """The ids in the form, as far as they are some."""
     return guids.clean_ids(**item_fields(fields).get(whole, {}))
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict
-from typing import Any
 from urllib.parse import parse_qsl
 
 from sqlalchemy import Connection
@@ -135,8 +134,8 @@ class WatchlistPages(Page):
             sent = await watchlist.send_all(self.service, owner, tracker)
             return self.back(request, fields, f"listing-{sent}")
         if does == "options":
-            given: dict[str, Any] = {"reads": "reads" in fields}
-            given |= {"sends": "sends" in fields} if "can_send" in fields else {}
+            sends = "sends" in fields if "can_send" in fields else None
+            given: watchlist.ServiceChoice = {"reads": "reads" in fields, "sends": sends}
             await watchlist.change_service(self.service, owner, tracker, given)
             return self.back(request, fields, "saved")
         settled = await watchlist.settle_hold(self.service, owner, tracker, remove=does == "remove")

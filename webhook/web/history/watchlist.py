@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Any, TypeVar
+from collections.abc import Callable
+from typing import TypeVar
 
 from sqlalchemy import Connection, update
+from typing_extensions import TypedDict
 
 from webhook import clock
 from webhook.accounts import accounts
@@ -98,14 +99,21 @@ async def ask_to_read(service: Service, owner: PersonRow) -> int:
 # --- one service
 
 
-async def change_service(service: Service, owner: PersonRow, tracker: str, given: Mapping[str, Any]) -> None:
+class ServiceChoice(TypedDict):
+    """Whether a service's list is read, and whether changes are sent to it; None leaves it as it is."""
+
+    reads: bool | None
+    sends: bool | None
+
+
+async def change_service(service: Service, owner: PersonRow, tracker: str, given: ServiceChoice) -> None:
     """Switch the reading of a service's list, and the sending to it, on or off."""
 
     def change(connection: Connection) -> None:
         row = find_service(connection, service, owner, tracker)
-        if (reads := given.get("reads")) is not None:
+        if (reads := given["reads"]) is not None:
             watchlist_reads.set_read(connection, row.id, off=not reads)
-        if (sends := given.get("sends")) is not None and sends != (Action.WATCHLIST.value in row.tells):
+        if (sends := given["sends"]) is not None and sends != (Action.WATCHLIST.value in row.tells):
             accounts.set_action(connection, row.id, Action.WATCHLIST, sends)
 
     await service.database.run(change)
