@@ -103,13 +103,13 @@ def read_tokens(connection: Connection) -> dict[str, TokenRow]:
 
 def read_holder(connection: Connection, token: TokenRow) -> Visitor | None:
     """The holder of a token, with their current name; None if they were removed."""
-    limits: dict[str, Any] = {"scopes": scopes.parse_scopes(token.scopes), "expires_at": token.expires_at}
+    held, ends = scopes.parse_scopes(token.scopes), token.expires_at
     if token.person_id is None:
-        return Visitor(is_admin=True, **limits)
+        return Visitor(is_admin=True, scopes=held, expires_at=ends)
     row = person_by_id(connection, token.person_id)
     if row is None:
         return None
-    return Visitor(person_id=row.id, name=row.name, is_admin=row.owner, **limits)
+    return Visitor(person_id=row.id, name=row.name, is_admin=row.owner, scopes=held, expires_at=ends)
 
 
 def require_scope(visitor: Visitor, needed: Scope) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 from datetime import timedelta
-from typing import Any
+from typing import Unpack
 
 from itsdangerous import BadData, URLSafeTimedSerializer
 from starlette.requests import Request
@@ -20,6 +20,19 @@ from webhook.web.http.sessions import Sessions
 
 CHALLENGE_COOKIE = "watchmark_passkey"
 LOST = "This took longer than five minutes, was started in another tab, or was sent already. Try again."
+
+
+class Registering(TypedDict, total=False):
+    """Whose passkey a challenge registers: the handle for the authenticator, and the session that asked for it."""
+
+    handle: str
+    session: str | None
+
+
+class ChallengeJson(Registering):
+    """A challenge as the browser's cookie keeps it."""
+
+    challenge: str
 
 
 class PartyJson(TypedDict):
@@ -51,15 +64,19 @@ class Challenges:
         self.sessions = sessions
         self.signer = URLSafeTimedSerializer(sessions.key, salt=f"watchmark passkey {purpose}")
 
-    def begin(self, challenge: str, request: Request, response: Response, **more: Any) -> None:
-        """Have the browser keep the challenge, with what else belongs to it."""
+    def begin(
+        self, challenge: str, request: Request, response: Response, **more: Unpack[Registering]
+    ) -> None:
+        """Have the browser keep the challenge, with whose passkey it is to become."""
         kept = str(self.signer.dumps({"challenge": challenge, **more}))
         response.set_cookie(CHALLENGE_COOKIE, kept, max_age=CHALLENGE_LIFE, **self.sessions.bounds(request))
 
-    async def use(self, request: Request) -> dict[str, Any]:
+    async def use(self, request: Request) -> ChallengeJson:
         """The challenge that this browser was given, which is used up by that; raises PasskeyError."""
         try:
-            kept = self.signer.loads(request.cookies.get(CHALLENGE_COOKIE, ""), max_age=CHALLENGE_LIFE)
+            kept: ChallengeJson = self.signer.loads(
+                request.cookies.get(CHALLENGE_COOKIE, ""), max_age=CHALLENGE_LIFE
+            )
         except BadData as error:
             raise PasskeyError(LOST) from error
         now = clock.now()
@@ -69,7 +86,7 @@ class Challenges:
         )
         if not fresh:
             raise PasskeyError(LOST)
-        return dict(kept)
+        return kept
 
     def end(self, request: Request, response: Response) -> None:
         response.delete_cookie(CHALLENGE_COOKIE, **self.sessions.bounds(request))

@@ -19,6 +19,7 @@ from pydantic import (
     ValidationError,
     WithJsonSchema,
 )
+from pydantic_core import ErrorDetails
 from typing_extensions import TypedDict
 
 from webhook.domain.event import Kind
@@ -249,7 +250,7 @@ def _unwrap_optional(annotation: object) -> object:
     return given[0] if len(given) == 1 and len(get_args(annotation)) == 2 else annotation
 
 
-def _describe(error: Mapping[str, Any], expect: Expect | None) -> str:
+def _describe(error: ErrorDetails, expect: Expect | None) -> str:
     if expect is not None:
         return f"must be {expect.text}"
     template = SENTENCES.get(error["type"])
@@ -258,7 +259,7 @@ def _describe(error: Mapping[str, Any], expect: Expect | None) -> str:
     return _own_text(error) or error["msg"]
 
 
-def _own_text(error: Mapping[str, Any]) -> str | None:
+def _own_text(error: ErrorDetails) -> str | None:
     """The text of an error raised by one of our own validators."""
     return str(error["ctx"]["error"]) if error["type"] == "value_error" else None
 

@@ -189,7 +189,7 @@ async def _parse_query(operation: Operation[Any, Any], request: Request) -> Quer
     """Parse the parameters of the address, and of the body if allowed there; raises Problem 400."""
     if operation.query is None:
         return None
-    given = {name: value for name, value in request.query_params.items() if value != ""}
+    given: dict[str, object] = {name: value for name, value in request.query_params.items() if value != ""}
     if operation.body_as_query:
         given |= await json_object(request, required=False)
     query: Query = validate(operation.query, given, 400)

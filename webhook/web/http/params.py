@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Collection, Mapping
-from typing import Any
 from urllib.parse import parse_qs
 
 import orjson
@@ -25,7 +24,7 @@ MAX_TEXT_LENGTH = 200
 class Params:
     """The parameters of a page; each error is a sentence that names the parameter."""
 
-    def __init__(self, given: Mapping[str, Any]) -> None:
+    def __init__(self, given: Mapping[str, object]) -> None:
         self.given = given
 
     def text(self, name: str, longest: int = MAX_TEXT_LENGTH) -> str | None:
@@ -114,7 +113,7 @@ async def form(request: Request) -> dict[str, str]:
     return {name: values[0] for name, values in fields.items()}
 
 
-async def json_object(request: Request, *, required: bool = True) -> dict[str, Any]:
+async def json_object(request: Request, *, required: bool = True) -> dict[str, object]:
     """The JSON object in the body; an empty body is an empty one where none is required."""
     raw = await body(request)
     if not raw and not required:

@@ -10,13 +10,14 @@ from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from datetime import timedelta
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 from urllib.parse import urlsplit
 
 from itsdangerous import BadData, URLSafeTimedSerializer
 from sqlalchemy import Connection, select
 from starlette.requests import Request
 from starlette.responses import Response
+from typing_extensions import TypedDict
 
 from webhook import clock
 from webhook.network.asgi import client_address, let_in, peer_address
@@ -139,6 +140,15 @@ class OwnPassword:
 # --- sessions
 
 
+class CookieBounds(TypedDict):
+    """The attributes of a cookie of ours."""
+
+    path: str
+    secure: bool
+    httponly: bool
+    samesite: Literal["strict", "lax"]
+
+
 class Sessions:
     """Sessions in signed cookies: each is a row while it lasts, and contains the fingerprint of the password."""
 
@@ -251,7 +261,7 @@ class Sessions:
         """Delete the browser's cookie; its session is ended by `people.sessions.end_session`."""
         response.delete_cookie(COOKIE, **self.bounds(request))
 
-    def bounds(self, request: Request) -> dict[str, Any]:
+    def bounds(self, request: Request) -> CookieBounds:
         """The cookie's attributes: this path, HttpOnly, SameSite=Strict, and Secure over TLS."""
         settings = self.service.settings
         secure = request.scope["scheme"] == "https" or settings.base_url.startswith("https:")

@@ -7,13 +7,13 @@ cookie of its own, signed, lax and for ten minutes; it also proves that the brow
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
 
 from itsdangerous import BadData, URLSafeTimedSerializer
 from sqlalchemy import Connection
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import BaseRoute, Route
+from typing_extensions import TypedDict
 
 from webhook import clock
 from webhook.accounts.oidc import AuthRequest, OidcError, OpenIDProvider
@@ -30,7 +30,7 @@ from webhook.web.http.addresses import address_of
 from webhook.web.http.errors import Problem
 from webhook.web.http.once import Once
 from webhook.web.http.page import local
-from webhook.web.http.sessions import Sessions, attempt, base
+from webhook.web.http.sessions import CookieBounds, Sessions, attempt, base
 from webhook.web.people.pages import path_to
 from webhook.web.setup.sign_in import SignInPages
 from webhook.web.visible import Visitor
@@ -42,6 +42,22 @@ SIGN_IN_LIFE = 600
 CALLBACK = "/sign-in/oidc/callback"
 NO_PROVIDER = "No OpenID provider is set up here. Set OIDC_ISSUER and OIDC_CLIENT_ID."
 LOST = "This sign-in was started elsewhere, is older than ten minutes, or was used already. Start again."
+
+
+class Onward(TypedDict, total=False):
+    """Where a sign-in leads on to, or the session of who links their own user."""
+
+    next: str
+    session: str | None
+
+
+class BegunSignIn(Onward):
+    """A sign-in on its way, as the browser's cookie keeps it; see `AuthRequest`."""
+
+    state: str
+    nonce: str
+    verifier: str
+    redirect_uri: str
 
 
 class OidcPages(Once):
@@ -92,15 +108,16 @@ class OidcPages(Once):
     def callback(self, request: Request) -> str:
         return address_of(self.service, request) + CALLBACK
 
-    def remember(
-        self, request: Request, response: Response, begun: AuthRequest, more: Mapping[str, Any]
-    ) -> None:
-        kept = {**begun._asdict(), "url": "", **more}
+    def remember(self, request: Request, response: Response, begun: AuthRequest, more: Onward) -> None:
+        kept = {
+            "state": begun.state, "nonce": begun.nonce, "verifier": begun.verifier,
+            "redirect_uri": begun.redirect_uri, **more,
+        }  # fmt: skip
         response.set_cookie(
             OIDC_COOKIE, str(self.signer.dumps(kept)), max_age=SIGN_IN_LIFE, **self.bounds(request)
         )
 
-    def bounds(self, request: Request) -> dict[str, Any]:
+    def bounds(self, request: Request) -> CookieBounds:
         path = f"{base(self.service.settings, request)}/sign-in/oidc"
         return {**self.sessions.bounds(request), "path": path, "samesite": "lax"}
 
@@ -118,21 +135,22 @@ class OidcPages(Once):
         response.delete_cookie(OIDC_COOKIE, **self.bounds(request))
         return response
 
-    def recall(self, request: Request) -> dict[str, Any]:
+    def recall(self, request: Request) -> BegunSignIn:
         """What was kept of the sign-in that this browser began; raises OidcError."""
         try:
-            kept = self.signer.loads(request.cookies.get(OIDC_COOKIE, ""), max_age=SIGN_IN_LIFE)
+            kept: BegunSignIn = self.signer.loads(request.cookies.get(OIDC_COOKIE, ""), max_age=SIGN_IN_LIFE)
         except BadData as error:
             raise OidcError(LOST) from error
         if kept["state"] in self.used:
             raise OidcError(LOST)
-        return dict(kept)
+        return kept
 
-    async def ask_provider(
-        self, request: Request, provider: OpenIDProvider, kept: Mapping[str, Any]
-    ) -> OidcUser:
+    async def ask_provider(self, request: Request, provider: OpenIDProvider, kept: BegunSignIn) -> OidcUser:
         """The user who signed in there; each sign-in is finished once, and one address cannot have many tried."""
-        begun = AuthRequest(*(kept[name] for name in AuthRequest._fields))
+        begun = AuthRequest(
+            url="", state=kept["state"], nonce=kept["nonce"], verifier=kept["verifier"],
+            redirect_uri=kept["redirect_uri"],
+        )  # fmt: skip
         address = client_address(request.scope)
         try:
             async with attempt(self.service, address, f"openid {network_of(address)}") as tried:
@@ -149,9 +167,7 @@ class OidcPages(Once):
         self.used = {other: until for other, until in self.used.items() if until > now}
         self.used[state] = now + SIGN_IN_LIFE
 
-    async def let_in(
-        self, request: Request, user: OidcUser, kept: Mapping[str, Any], onward: str
-    ) -> Response:
+    async def let_in(self, request: Request, user: OidcUser, kept: BegunSignIn, onward: str) -> Response:
         """Sign the user's person in, or link the user to who asked for that; raises OidcError."""
         if "session" in kept:
             row = await self.database.run(self.make_link(user, kept))
@@ -168,9 +184,9 @@ class OidcPages(Once):
         await self.sessions.begin(request, response, found, SignInMethod.OIDC)
         return response
 
-    def make_link(self, user: OidcUser, kept: Mapping[str, Any]) -> Callable[[Connection], PersonRow]:
+    def make_link(self, user: OidcUser, kept: BegunSignIn) -> Callable[[Connection], PersonRow]:
         def apply(connection: Connection) -> PersonRow:
-            session = find_session(connection, kept["session"], clock.now())
+            session = find_session(connection, kept["session"] or "", clock.now())
             if session is None:
                 raise OidcError("You are not signed in any more. Sign in, then link your user again.")
             row = session[1]
