@@ -221,7 +221,7 @@ def latency(rows: Iterable[Any]) -> Metric:
     return family
 
 
-def seconds_to_expiry(tokens: Mapping[str, Any]) -> float | None:
+def seconds_to_expiry(tokens: Mapping[str, object]) -> float | None:
     """Seconds until the tokens expire, or None if their age or lifetime is unknown."""
     made, lasts = tokens.get("created_at"), tokens.get("expires_in")
     if not isinstance(made, int | float) or not isinstance(lasts, int | float):

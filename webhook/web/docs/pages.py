@@ -82,10 +82,10 @@ class Docs(Page):
         return self.render(request, "docs.html", known, visitor)
 
 
-def groups(api: Mapping[str, Any]) -> dict[str, list[dict[str, Any]]]:
+def groups(api: Schema) -> dict[str, list[dict[str, object]]]:
     """The operations by group."""
     titles = {word: title for title, words in GROUPS.items() for word in words}
-    found: dict[str, list[dict[str, Any]]] = {title: [] for title in GROUPS}
+    found: dict[str, list[dict[str, object]]] = {title: [] for title in GROUPS}
     for path, methods in api["paths"].items():
         word = SEPARATOR.split(path)[1]
         found[titles[word]].extend(
@@ -94,7 +94,7 @@ def groups(api: Mapping[str, Any]) -> dict[str, list[dict[str, Any]]]:
     return {title: operations for title, operations in found.items() if operations}
 
 
-def operation(api: Mapping[str, Any], path: str, method: str, described: Schema) -> dict[str, Any]:
+def operation(api: Schema, path: str, method: str, described: Schema) -> dict[str, object]:
     body = described.get("requestBody", {})
     return {
         "method": method.upper(),
@@ -122,7 +122,7 @@ def operation(api: Mapping[str, Any], path: str, method: str, described: Schema)
     }
 
 
-def params(described: Schema, place: str) -> list[dict[str, Any]]:
+def params(described: Schema, place: str) -> list[dict[str, object]]:
     """The parameters in the query, or in the path, where it goes without saying that each is required."""
     return [
         field_row(
@@ -140,7 +140,7 @@ def scope_of(described: Schema) -> str | None:
     return next((scope for one in described["security"] for scopes in one.values() for scope in scopes), None)
 
 
-def contents(content: Mapping[str, Any], *, is_input: bool = False) -> list[dict[str, Any]]:
+def contents(content: Schema, *, is_input: bool = False) -> list[dict[str, object]]:
     """The media types, each with its type in words, and a table if the schema is unnamed."""
     return [
         {
@@ -211,7 +211,7 @@ def quote_names(text: str) -> str:
     return text.replace("`", "\N{QUOTATION MARK}")
 
 
-def shape(name: str, schemas: Mapping[str, Schema]) -> dict[str, Any]:
+def shape(name: str, schemas: Mapping[str, Schema]) -> dict[str, object]:
     """The schema that a named one extends, and the fields that it adds."""
     base = find_base(name, schemas)
     shared = schemas[base]["properties"] if base else {}
@@ -231,7 +231,7 @@ def find_base(name: str, schemas: Mapping[str, Schema]) -> str | None:
     return max(sizes, key=sizes.__getitem__, default=None)
 
 
-def field_row(name: str, schema: Schema, is_required: bool) -> dict[str, Any]:
+def field_row(name: str, schema: Schema, is_required: bool) -> dict[str, object]:
     """The row of a parameter or a field in a table."""
     description = describe_field(schema)
     return {
@@ -243,7 +243,7 @@ def field_row(name: str, schema: Schema, is_required: bool) -> dict[str, Any]:
 
 def fields(
     schema: Schema, prefix: str = "", depth: int = 0, *, is_input: bool = False
-) -> Iterator[dict[str, Any]]:
+) -> Iterator[dict[str, object]]:
     """The fields of an object; nested ones have dotted names."""
     required = schema.get("required", ()) if is_input else ()
     for name, inner in schema.get("properties", {}).items():
@@ -308,6 +308,6 @@ def sample(schema: Schema, schemas: Mapping[str, Schema], depth: int = 0) -> Any
         return {name: sample(properties[name], schemas, depth + 1) for name in wanted} if depth < 3 else {}
     if "array" in kinds:
         return [sample(schema.get("items") or {"type": "string"}, schemas, depth + 1)]
-    plain: Mapping[str, Any] = {"integer": 1, "number": 1, "boolean": True}
+    plain: Mapping[str, object] = {"integer": 1, "number": 1, "boolean": True}
     text = "2026-11-22T20:15:00Z" if schema.get("format") == "date-time" else "…"
     return plain.get(kinds[0], text)

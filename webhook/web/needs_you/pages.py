@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Any
 
 from sqlalchemy import Connection
 from starlette.requests import Request
@@ -55,7 +54,7 @@ class NeedsYou(Page):
     async def overview(self, request: Request, visitor: Visitor) -> Response:
         now, days = clock.now(), self.service.settings.silence_days
 
-        def read(connection: Connection) -> dict[str, Any]:
+        def read(connection: Connection) -> dict[str, object]:
             waits = needs.find_needs(connection, visitor, now, days)
             return {
                 "needs": waits,
@@ -165,7 +164,7 @@ class NeedsYou(Page):
     async def decide_holds(self, request: Request, visitor: Visitor, fields: Mapping[str, str]) -> str:
         """Act on marks that are held, or ignore them."""
         names = ("person", "source", "server", "action")
-        given: dict[str, Any] = {name: fields.get(name, "") for name in names}
+        given: dict[str, object] = {name: fields.get(name, "") for name in names}
         wanted = validate(HeldMarks, {**given, "until": number_field(fields, "until")})
         accepted = fields.get("do") == "accept"
         decide = hand_marks.accept if accepted else hand_marks.ignore
@@ -217,7 +216,7 @@ def number_field(fields: Mapping[str, str], name: str) -> int:
 def parse_choice_fields(fields: Mapping[str, str]) -> Choice:
     """Parse the choice in a form: the number of a candidate, or ids; raises Problem."""
     offset = fields.get("season_offset", "").strip() or "0"
-    given: dict[str, Any] = {"season_offset": int(offset) if OFFSET.fullmatch(offset) else offset}
+    given: dict[str, object] = {"season_offset": int(offset) if OFFSET.fullmatch(offset) else offset}
     if fields.get("candidate", ""):
         return validate(Match, {**given, "candidate": number_field(fields, "candidate")}).choice
     named = {name: fields[name].strip() for name in NAMESPACES if fields.get(name, "").strip()}

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterator, Mapping
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import orjson
 import structlog
@@ -27,7 +27,7 @@ from webhook.storage.db import Database
 from webhook.storage.rows import fetch_all
 from webhook.storage.tables import person
 from webhook.web import visible
-from webhook.web.now.api import Summary, count_plays, item_name, midnight, summarize
+from webhook.web.now.api import count_plays, item_name, midnight, summarize
 from webhook.web.visible import Visitor
 
 log = structlog.get_logger()
@@ -117,7 +117,7 @@ def name_plays(plays: list[PlayJson]) -> str | None:
 
 
 def sensor_messages(
-    settings: Settings, sensors: tuple[Sensor, ...], topic: str, state: Summary | Mapping[str, Any]
+    settings: Settings, sensors: tuple[Sensor, ...], topic: str, state: Mapping[str, object]
 ) -> Messages:
     """The state of some sensors, and their configs."""
     shown = {
@@ -141,7 +141,7 @@ def sensor_messages(
     return {topic: orjson.dumps(shown), **configs}
 
 
-def device(settings: Settings) -> Mapping[str, Any]:
+def device(settings: Settings) -> Mapping[str, object]:
     """The device that all sensors belong to, as Home Assistant shows it."""
     name = "Watchmark" if settings.mqtt_topic == "watchmark" else f"Watchmark ({settings.mqtt_topic})"
     about = {"identifiers": [settings.mqtt_topic], "name": name, "manufacturer": "Watchmark"}

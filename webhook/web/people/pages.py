@@ -31,7 +31,14 @@ from webhook.web.http.once import Once
 from webhook.web.http.params import clean, id_of, whole
 from webhook.web.http.sessions import base, person_by_id, person_by_name
 from webhook.web.people import actions as administration
-from webhook.web.people.models import HouseholdRequest, PersonChange, PersonFilters, TokenRequest
+from webhook.web.people.models import (
+    HouseholdRequest,
+    Invitation,
+    PersonChange,
+    PersonDetail,
+    PersonFilters,
+    TokenRequest,
+)
 from webhook.web.people.preview import LAST, meanings, names_in, preview
 from webhook.web.visible import Visitor
 
@@ -84,7 +91,7 @@ class People(Once):
         if not visitor.is_admin:
             return self.redirect_to(request, path_to(visitor.restricted_to or ""))
 
-        def read(connection: Connection) -> dict[str, Any]:
+        def read(connection: Connection) -> dict[str, object]:
             everybody = visible.people(connection, visitor)
             return {
                 "people": [administration.one_person(connection, visitor, one["name"]) for one in everybody],
@@ -130,18 +137,17 @@ class People(Once):
         chosen: FiltersJson | None = None,
         wrong: str | None = None,
         status: int = 200,
-        link: Mapping[str, Any] | None = None,
+        link: Invitation | None = None,
         passkey_wrong: str | None = None,
     ) -> Response:
         """Render the page of the person in the path; `chosen` are filters to preview, `link` an invitation to show."""
         name = request.path_params["name"]
 
-        def read(connection: Connection) -> dict[str, Any]:
+        def read(connection: Connection) -> tuple[PersonDetail, dict[str, object]]:
             row = changes.find_person(connection, visitor, name)
             own, read = Visitor(person_id=row.id, name=row.name), meanings(connection, row)
             filters = Filters.from_json(row.filters if chosen is None else chosen)
-            return {
-                "person": administration.one_person(connection, visitor, name),
+            return administration.one_person(connection, visitor, name), {
                 "filters": filters,
                 "seen": names_in(read),
                 "preview": preview(read, filters),
@@ -160,16 +166,17 @@ class People(Once):
                 },
             }
 
-        known = await self.database.read(read)
-        fixed = bool(self.service.settings.admin_password.get_secret_value()) and known["person"]["owner"]
+        person, known = await self.database.read(read)
+        fixed = bool(self.service.settings.admin_password.get_secret_value()) and person["owner"]
         besides = {
-            "own": visitor.person_id == known["person"]["id"],
+            "person": person,
+            "own": visitor.person_id == person["id"],
             "path": path_to(name),
             "has_second_factor": known["second_factor"] is not None,
             "methods": SIGN_IN_METHODS,
             "provider": self.service.oidc and self.service.oidc.name,
             "fixed": fixed,
-            "zones": zones_with(known["person"]["timezone"]),
+            "zones": zones_with(person["timezone"]),
             "kinds": KIND_LABELS,
             "last": LAST,
             "shortest": MIN_PASSWORD_LENGTH,
@@ -305,17 +312,13 @@ class People(Once):
         if not visitor.is_admin:
             raise Problem(403, "Only the owner can see this page.")
 
-        def read(connection: Connection) -> dict[str, Any]:
+        def read(connection: Connection) -> dict[str, object]:
             row = changes.find_person(connection, visitor, name)
-            return {
-                "name": row.name,
-                "owner": row.owner,
-                "gone": administration.goes_with(connection, row.id),
-            }
+            if row.owner:
+                raise Problem(409, f"{name} is the owner and can't be removed.")
+            return {"name": row.name, "gone": administration.goes_with(connection, row.id)}
 
         known = await self.database.read(read)
-        if known["owner"]:
-            raise Problem(409, f"{name} is the owner and can't be removed.")
         return self.render(request, "removal.html", {**known, "path": path_to(name)}, visitor)
 
     async def is_name(self, name: str) -> bool:
@@ -332,9 +335,9 @@ class People(Once):
         return "/people?said=removed"
 
 
-def token_fields(fields: Mapping[str, str]) -> dict[str, Any]:
+def token_fields(fields: Mapping[str, str]) -> dict[str, object]:
     """A form's token fields in the API's shape."""
-    given: dict[str, Any] = {
+    given: dict[str, object] = {
         name: value for name in ("kind", "name", "person") if (value := fields.get(name, "").strip())
     }
     if given.get("kind") == "api" and fields.get("scopes"):
@@ -365,7 +368,7 @@ def unique_lines(text: str) -> list[str]:
 
 def filters_of(fields: Mapping[str, str]) -> FiltersJson:
     """Parse a form's filters: a name per line, and the ticked kinds; raises Problem."""
-    given: dict[str, Any] = {name: unique_lines(fields.get(name, "")) for name in TEXT_FIELDS}
+    given: dict[str, object] = {name: unique_lines(fields.get(name, "")) for name in TEXT_FIELDS}
     ticked = [kind.value for kind in KIND_LABELS if f"kind-{kind}" in fields]
     # All kinds are no filter, and neither are none: nobody wants nothing.
     given["kinds"] = [] if len(ticked) == len(KIND_LABELS) else ticked

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -60,7 +59,12 @@ class SecondFactorPages(Once):
         return self.draw_page(request, visitor, row, {**known, "wrong": wrong}, status)
 
     def draw_page(
-        self, request: Request, visitor: Visitor, row: PersonRow, known: Mapping[str, Any], status: int = 200
+        self,
+        request: Request,
+        visitor: Visitor,
+        row: PersonRow,
+        known: Mapping[str, object],
+        status: int = 200,
     ) -> Response:
         return self.render(
             request, "second_factor.html", {**known, "path": path_to(row.name)}, visitor, status

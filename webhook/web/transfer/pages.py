@@ -6,7 +6,7 @@ import asyncio
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from types import ModuleType
 from urllib.parse import urlencode
 
 from sqlalchemy import Connection
@@ -124,7 +124,7 @@ class Transfer(Once):
             )
         )
         most = self.service.imports.limits.size >> 20
-        known: dict[str, Any] = {
+        known: dict[str, object] = {
             "kinds": labels(imports.modules()),
             "jobs": done,
             "words": BECAME,
@@ -245,7 +245,7 @@ class Transfer(Once):
     async def preview_feed(self, request: Request, visitor: Visitor, fields: Mapping[str, str]) -> Response:
         name, owner = fields.get("name", ""), await self.owner_of_form(visitor, fields)
         self.require_worker()
-        known: dict[str, Any] = {"owner": owner.name, "to": "/history/import/from/begin", "label": None}
+        known: dict[str, object] = {"owner": owner.name, "to": "/history/import/from/begin", "label": None}
         known |= {"fields": {"name": name}, "answers": {}, "words": BECAME}
         try:
             report = await preview_feed(self.service, owner.id, name)
@@ -403,7 +403,7 @@ class Transfer(Once):
         return f"{path}?{urlencode({**asked, 'said': word})}"
 
 
-def labels(modules: Mapping[str, Any]) -> dict[str, str]:
+def labels(modules: Mapping[str, ModuleType]) -> dict[str, str]:
     return {name: module.LABEL for name, module in modules.items()}
 
 
