@@ -5,13 +5,14 @@ from __future__ import annotations
 import re
 import signal
 import threading
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
+from typing_extensions import TypedDict
 
 from webhook import clock, servers, sources
 from webhook import settings as environment
@@ -244,14 +245,29 @@ def sealed_line(done: RekeyResult, settings: Settings, given: Path | None) -> st
     return f"{number} encrypted with the new key. {todo} Older backups need the old key."
 
 
-def describe_renewals(one: RenewedSecret, address: str) -> dict[str, Any]:
+class RenewedJson(TypedDict):
+    """A secret that was dropped, with its replacement; `urls` are the addresses of a new webhook token, by source."""
+
+    what: str
+    do: str
+    kind: str
+    id: int | None
+    key: str | None
+    secret: str | None
+    urls: dict[str, str] | None
+
+
+def describe_renewals(one: RenewedSecret, address: str) -> RenewedJson:
     """A replaced secret as JSON, with the addresses of a new webhook token."""
     is_token = one.kind == "webhook token" and one.secret is not None
     urls = {name: sources.address(address, name, str(one.secret)) for name in sources.modules()}
-    return {**asdict(one), "urls": urls if is_token else None}
+    return {
+        "what": one.what, "do": one.do, "kind": one.kind, "id": one.id, "key": one.key, "secret": one.secret,
+        "urls": urls if is_token else None,
+    }  # fmt: skip
 
 
-def renewed_lines(renewed: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+def renewed_lines(renewed: Sequence[RenewedJson]) -> Iterator[str]:
     if renewed:
         yield "Removed, because it can no longer be decrypted:"
     for one in renewed:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from datetime import timedelta
 from enum import StrEnum
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 from sqlalchemy import Connection
@@ -334,7 +334,7 @@ def run_edit(
 ) -> None:
     with open_desk() as at:
         done = at.database.do(lambda connection: change(connection, at.trackers))
-    say(as_json, done, says, *edit_story(done))
+    say(as_json, done, says, *edit_story(done["undone"], done.get("told", ())))
 
 
 def edit_all(
@@ -351,11 +351,11 @@ def edit_all(
     told = dict.fromkeys(name for one in done for name in one.get("told", ()))
     undone = dict.fromkeys(name for one in done for name in one["undone"])
     value = {"edits": done, "undone": [*undone], "told": [*told]}
-    say(as_json, value, says, *edit_story({"undone": [*undone], "told": [*told]}))
+    say(as_json, value, says, *edit_story(undone, told))
 
 
-def edit_story(done: Mapping[str, Any]) -> Iterator[str]:
-    undone, told = done["undone"], done.get("told", [])
+def edit_story(undone: Collection[str], told: Collection[str]) -> Iterator[str]:
+    """The trackers at which a mark was undone, and those that the play is sent to again, in words."""
     if not undone:
         yield "It had not been sent to any tracker."
         return

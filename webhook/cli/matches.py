@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterator, Mapping
-from typing import Annotated, Any
+from collections.abc import Iterator
+from typing import Annotated
 
 import typer
 from sqlalchemy import Connection
@@ -22,9 +22,11 @@ from webhook.cli._desk import (
 )
 from webhook.domain import guids
 from webhook.identity import matches
+from webhook.identity.matches import UnmatchedJson
 from webhook.people import people
 from webhook.queries.paging import MAX_PAGE_SIZE
 from webhook.transfer import lookup_queue
+from webhook.transfer.lookup_queue import UnresolvedJson
 
 app = typer.Typer()
 
@@ -42,15 +44,13 @@ def unmatched_command(whose: Whose = None, as_json: Json = False) -> None:
     for entry in found:
         to = f", to {entry['tracker']} of {entry['person']}"
         say(False, None, *unmatched_lines(entry, str(entry["id"]), to))
-    for entry in imported:
-        say(
-            False,
-            None,
-            *unmatched_lines(entry, entry["key"], f", {count_of(entry['plays'], 'play')}"),
-        )
+    for item in imported:
+        say(False, None, *unmatched_lines(item, item["key"], f", {count_of(item['plays'], 'play')}"))
 
 
-def list_questions(connection: Connection, whose: str | None) -> tuple[list[Any], list[Any]]:
+def list_questions(
+    connection: Connection, whose: str | None
+) -> tuple[list[UnmatchedJson], list[UnresolvedJson]]:
     """The deliveries, and the items of plays without ids, that wait for a choice."""
     person_id = None if whose is None else people.find_person(connection, whose).id
     told = matches.list_unmatched_deliveries(connection, person_name=whose, limit=MAX_PAGE_SIZE)
@@ -58,16 +58,17 @@ def list_questions(connection: Connection, whose: str | None) -> tuple[list[Any]
     return told["items"], imported["items"]
 
 
-def unmatched_lines(entry: Mapping[str, Any], key: str, where: str) -> Iterator[str]:
+def unmatched_lines(entry: UnmatchedJson | UnresolvedJson, key: str, where: str) -> Iterator[str]:
     what = entry["show"] or entry["title"] or "untitled"
     place = f" {entry['season']}x{entry['number']}" if entry["kind"] == "episode" and "id" in entry else ""
     year = f" ({entry['year']})" if entry["year"] else ""
     yield f"{key}  {what}{place}{year}{where}"
     yield f"    {entry['reason']}"
-    for number, one in enumerate(entry["candidates"], 1):
+    candidates = entry["candidates"] or ()
+    for number, one in enumerate(candidates, 1):
         ids = " ".join(f"{name}:{value}" for name, value in (one.get("ids") or {}).items())
         yield f"    {number}. {one.get('title')} ({one.get('year') or '?'})  {ids}  {one.get('picture') or ''}".rstrip()
-    more = f" or --candidate 1 to {len(entry['candidates'])}" if entry["candidates"] else ""
+    more = f" or --candidate 1 to {len(candidates)}" if candidates else ""
     yield f"    Choose: watchmark match {shlex.quote(key)} --tvdb N, --tmdb N, --imdb tt…{more}"
 
 
