@@ -9,13 +9,14 @@ from collections.abc import Iterable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Literal
 
 import httpx
 import orjson
 from rich.console import Console
 from rich.table import Table
 from sqlalchemy import Connection, func, select
+from typing_extensions import TypedDict
 
 from webhook import client, clock, trackers
 from webhook import settings as environment
@@ -23,11 +24,11 @@ from webhook.accounts import accounts, keys
 from webhook.accounts.credentials import Credentials
 from webhook.accounts.seal import Seal
 from webhook.demo.catalogue import trakt_catalogue
-from webhook.demo.script import EXPECTED_SUMMARY, Request, scenes, tvtime_episodes, tvtime_movie
+from webhook.demo.script import EXPECTED_SUMMARY, Request, SummaryJson, scenes, tvtime_episodes, tvtime_movie
 from webhook.demo.stage import (
     Announce,
-    JsonObject,
     StageError,
+    StartedJson,
     run_to_end,
     start_fakes,
     start_service,
@@ -68,7 +69,7 @@ class Stage:
 
     trakt: str
     tvtime: str
-    service: Mapping[str, Any]
+    service: StartedJson
     environ: Mapping[str, str]
 
 
@@ -116,10 +117,11 @@ async def evening(stage: Stage, told: Announce, *, as_json: bool) -> int:
             await sign_in(stage, books, http, told)
             await play(stage, database, http, told)
             summary = await sum_up(stage, database, http)
-            wrong = [name for name, wanted in EXPECTED_SUMMARY.items() if summary[name] != wanted]
+            wanted: Mapping[str, object] = EXPECTED_SUMMARY
+            wrong = [(name, found) for name, found in summary.items() if found != wanted[name]]
             event_lines(summary, told, as_json)
-            for name in wrong:
-                told(f"Not as scripted: {name} should be {EXPECTED_SUMMARY[name]}, and is {summary[name]}.")
+            for name, found in wrong:
+                told(f"Not as scripted: {name} should be {wanted[name]}, and is {found}.")
             return int(bool(wrong))
     finally:
         database.close()
@@ -198,7 +200,7 @@ def at_rest(connection: Connection, webhook_id: int) -> bool:
 # --- what came of it
 
 
-async def sum_up(stage: Stage, database: Database, http: httpx.AsyncClient) -> JsonObject:
+async def sum_up(stage: Stage, database: Database, http: httpx.AsyncClient) -> SummaryJson:
     webhooks = select(webhook.c.state, func.count()).group_by(webhook.c.state)
     counted = await database.read(lambda connection: dict(map(tuple, connection.execute(webhooks).all())))
     plays = await database.read(lambda connection: list_plays(connection)["items"])
@@ -222,14 +224,26 @@ async def at_tvtime(stage: Stage, http: httpx.AsyncClient) -> dict[str, int]:
     return {"episodes": len(me["watched"]), "movies": len(me["movies"])}
 
 
-async def fake_state(fake: str, http: httpx.AsyncClient) -> JsonObject:
+async def fake_state(fake: str, http: httpx.AsyncClient) -> FakeUserJson:
     """The state that a fake tracker holds for the first person."""
     state = (await http.get(f"{fake}/_control/state")).raise_for_status().json()
-    found: JsonObject = state["users"][people.FIRST_PERSON]
+    found: FakeUserJson = state["users"][people.FIRST_PERSON]
     return found
 
 
-def event_lines(summary: Mapping[str, Any], told: Announce, as_json: bool) -> None:
+class FakeUserJson(TypedDict, total=False):
+    """What a fake tracker has of a person: Trakt a history, TV Time what was watched, and films."""
+
+    history: list[object]
+    watched: list[object]
+    movies: list[object]
+
+
+COUNTED: tuple[Literal["webhooks", "plays", "deliveries"], ...] = ("webhooks", "plays", "deliveries")
+"""The parts of a summary that are counts."""
+
+
+def event_lines(summary: SummaryJson, told: Announce, as_json: bool) -> None:
     if as_json:
         print(orjson.dumps(summary).decode(), flush=True)
         return
@@ -242,9 +256,9 @@ def event_lines(summary: Mapping[str, Any], told: Announce, as_json: bool) -> No
     told(captured.get().rstrip())
 
 
-def query_rows(summary: Mapping[str, Any]) -> Iterable[tuple[str, str]]:
-    for name in ("webhooks", "plays", "deliveries"):
-        yield name, count_text(summary[name])
+def query_rows(summary: SummaryJson) -> Iterable[tuple[str, str]]:
+    for part in COUNTED:
+        yield part, count_text(summary[part])
     for name, numbers in summary["trackers"].items():
         yield f"at {name}", count_text(numbers)
 

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import orjson
+from typing_extensions import TypedDict
 
 from webhook import clock
 from webhook.demo.catalogue import PLAYING_FILMS, SHOW_BY_TITLE
 from webhook.demo.household import Taste
 from webhook.demo.senders import MS_PER_MINUTE, PLEX_SERVER, jellyfin_report, plex_report
-from webhook.demo.stage import JsonObject
+from webhook.demo.stage import FaultJson
 
 THUMBNAIL = b"\xff\xd8\xff\xe0" + bytes(20_000)
 """A thumbnail of about the size that Plex sends with every webhook."""
@@ -23,7 +24,17 @@ ANNA, BEN = (
 )
 FILM, SHOW = PLAYING_FILMS[0], SHOW_BY_TITLE["Orbital Post"]
 
-EXPECTED_SUMMARY: JsonObject = {
+
+class SummaryJson(TypedDict):
+    """What an evening came to: webhooks and deliveries by state, plays by how far they were watched, and what each tracker has."""
+
+    webhooks: dict[str, int]
+    plays: dict[str, int]
+    deliveries: dict[str, int]
+    trackers: dict[str, dict[str, int]]
+
+
+EXPECTED_SUMMARY: SummaryJson = {
     "webhooks": {"interpreted": 10, "unclaimed": 1, "ignored": 1, "quarantined": 1},
     "plays": {"watched": 3},
     "deliveries": {"done": 12},
@@ -32,12 +43,12 @@ EXPECTED_SUMMARY: JsonObject = {
 """The expected result of the evening."""
 
 
-def tvtime_movie() -> JsonObject:
+def tvtime_movie() -> dict[str, object]:
     """The film as the fake TV Time learns it."""
     return {"id": FILM.item.ids.tmdb, "name": FILM.title, "imdb_id": FILM.item.ids.imdb}
 
 
-def tvtime_episodes() -> list[JsonObject]:
+def tvtime_episodes() -> list[dict[str, object]]:
     """The two episodes as the fake TV Time learns them."""
     return [
         {"id": one.ids.tvdb, "show": SHOW.ids.tvdb, "name": SHOW.title, "season": 3, "number": one.number}
@@ -107,12 +118,12 @@ class Scene:
 
     says: str
     sends: Callable[[], Request]
-    trouble: Mapping[str, Any] | None = None
+    trouble: FaultJson | None = None
 
 
 def scenes() -> list[Scene]:
     """The scenes of the evening, in which Trakt answers 503 once."""
-    away = {"route": "POST /scrobble/stop", "status": 503, "times": 1}
+    away: FaultJson = {"route": "POST /scrobble/stop", "status": 503, "times": 1}
     return [
         Scene(says="Anna starts Paper Harbour on Plex.", sends=lambda: plex("media.play")),
         Scene(says="She pauses it to get a drink.", sends=lambda: plex("media.pause", 0.41)),

@@ -29,7 +29,7 @@ class Report:
     """A webhook of a media server, and when it is sent."""
 
     source: str
-    payload: Mapping[str, Any]
+    payload: Mapping[str, object]
     at: datetime
 
     def to_webhook(self, token_id: int) -> ReceivedWebhook:

@@ -11,7 +11,6 @@ from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import httpx
@@ -22,12 +21,21 @@ from webhook import client, clock, logs
 from webhook.demo import catalogue, live
 from webhook.demo.household import MIRA, THEO
 from webhook.demo.populate import populate
-from webhook.demo.stage import run_to_end, start_fakes, start_painter, start_service, surroundings, teller
+from webhook.demo.stage import (
+    FaultJson,
+    StartedJson,
+    run_to_end,
+    start_fakes,
+    start_painter,
+    start_service,
+    surroundings,
+    teller,
+)
 from webhook.people import passwords, tokens
 
 LOOPBACK_HOST, USUAL_PORT = "127.0.0.1", 8484
 PASSWORD = "an evening at home"
-SIMKL_FAULT = {"route": "/", "status": 503, "times": -1}
+SIMKL_FAULT: FaultJson = {"route": "/", "status": 503, "times": -1}
 
 
 def show_household(*, port: int | None, fast: bool, as_json: bool) -> int:
@@ -46,7 +54,7 @@ def show_household(*, port: int | None, fast: bool, as_json: bool) -> int:
 class OpenHouse:
     """The running service with its fake trackers, and the link that signs in."""
 
-    service: Mapping[str, Any]
+    service: StartedJson
     link: str
     fakes: Mapping[str, str]
     process: subprocess.Popen[str]

@@ -10,17 +10,32 @@ import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Any
 
 import httpx
 import orjson
+from typing_extensions import TypedDict
 
 from webhook import settings as environment
 from webhook.accounts import settings_store
 from webhook.system import resources
 
 Announce = Callable[[str], None]
-JsonObject = dict[str, Any]
+
+
+class StartedJson(TypedDict):
+    """The first line of a process that was started: its address, and of the service that of each source's webhooks."""
+
+    url: str
+    webhooks: dict[str, str]
+    welcome: str | None
+
+
+class FaultJson(TypedDict):
+    """Answers that a fake gives instead of its own: to which calls, and how often; -1 is always."""
+
+    route: str
+    status: int
+    times: int
 
 
 class StageError(Exception):
@@ -76,7 +91,7 @@ def start_painter(stack: ExitStack, environ: Mapping[str, str], folder: Path) ->
 
 def start_service(
     stack: ExitStack, environ: Mapping[str, str], folder: Path
-) -> tuple[JsonObject, subprocess.Popen[str]]:
+) -> tuple[StartedJson, subprocess.Popen[str]]:
     """Start the service and return the JSON of its first line."""
     serve = [sys.executable, "-m", "webhook", "serve", "--json"]
     running = stack.enter_context(end_with(start(serve, environ, folder)))
@@ -100,12 +115,12 @@ def start(command: Sequence[str], environ: Mapping[str, str], folder: Path) -> s
     )
 
 
-def first_line(running: subprocess.Popen[str]) -> JsonObject:
+def first_line(running: subprocess.Popen[str]) -> StartedJson:
     assert running.stdout is not None
     line = running.stdout.readline()
     if not line:
         raise StageError(f"{' '.join(map(str, list(running.args)[1:4]))} did not start.")  # type: ignore[arg-type]
-    found: JsonObject = orjson.loads(line)
+    found: StartedJson = orjson.loads(line)
     return found
 
 
