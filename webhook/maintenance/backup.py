@@ -17,11 +17,11 @@ from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import orjson
 from sqlalchemy import update
 from sqlalchemy.engine import make_url
+from typing_extensions import TypedDict
 
 from webhook import clock
 from webhook.domain.states import OPEN_STATES
@@ -62,6 +62,13 @@ class RestoreTrial:
 
 
 # --- backup
+
+
+class ManifestJson(TypedDict):
+    """What a backup says of itself: when it was made, and the version of its tables."""
+
+    made_at: str
+    schema: str | None
 
 
 def backup(settings: Settings, target: Path) -> int:
@@ -141,7 +148,7 @@ def create_private(path: Path) -> None:
     os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
 
 
-def pack(packed: Path, copy: Path, about: dict[str, Any]) -> None:
+def pack(packed: Path, copy: Path, about: ManifestJson) -> None:
     create_private(packed)
     with io.BufferedWriter(SteadyFile(packed, "wb")) as file:
         with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED, compresslevel=6) as archive:

@@ -185,11 +185,11 @@ def copy_table(reading: Connection, writing: Connection, one: Table, progress: P
         progress(one.name, done, total)
 
 
-def batches(reading: Connection, plain: TableClause, one: Table) -> Iterator[list[dict[str, Any]]]:
+def batches(reading: Connection, plain: TableClause, one: Table) -> Iterator[list[dict[str, object]]]:
     """The rows in the order of their keys, few at a time and fewer where they are large."""
     wanted = select(plain).order_by(*(plain.c[key.name] for key in one.primary_key))
     found = reading.execution_options(yield_per=BATCH_ROWS).execute(wanted)
-    rows: list[dict[str, Any]] = []
+    rows: list[dict[str, object]] = []
     size = 0
     for row in found.mappings():
         rows.append({name: replace_nul(value) for name, value in row.items()})

@@ -77,6 +77,19 @@ class BackfillCountsJson(TypedDict):
     kept_back: Count
 
 
+class BackfillCursorJson(TypedDict, total=False):
+    """Where a backfill is: the newest play of its round, the plays before the round, the last one sent, and its counts.
+
+    `whole`: the history was gone through.
+    """
+
+    top: int
+    above: int
+    after: list[int]
+    counts: BackfillCountsJson
+    whole: bool
+
+
 @dataclass(slots=True)
 class Counts:
     sent: int = 0
@@ -273,7 +286,7 @@ def feed_one(connection: Connection, feeding: Feeding) -> str:
     states = outbox.count_by_state(connection, row.id)
     waiting = outbox.count_due(connection, row.id, now + SOON)
     room = AHEAD - waiting
-    cursor = row.cursor or {}
+    cursor: BackfillCursorJson = row.cursor or BackfillCursorJson()
     counts = Counts(**cursor.get("counts", {}))
     if cursor.get("whole"):
         if not waiting:
@@ -288,10 +301,12 @@ def feed_one(connection: Connection, feeding: Feeding) -> str:
     return "full" if cursor.get("whole") or room <= 0 else "more"
 
 
-def fill(connection: Connection, feeding: Feeding, row: JobRow, counts: Counts, room: int) -> dict[str, Any]:
+def fill(
+    connection: Connection, feeding: Feeding, row: JobRow, counts: Counts, room: int
+) -> BackfillCursorJson:
     """Enqueue at most `room` deliveries; returns the job's new cursor."""
     of = fetch_one(connection, select(account).where(account.c.id == row.account_id), AccountRow)
-    cursor = row.cursor or {"top": newest(connection, of.person_id)}
+    cursor: BackfillCursorJson = row.cursor or BackfillCursorJson(top=newest(connection, of.person_id))
     after, span = Place.from_json(cursor.get("after")), Span(cursor.get("above", 0), cursor["top"])
     rows = find_watched_plays(connection, feeding.tracker, of.person_id, after, span)
     action = Action.STOP if Action.STOP in feeding.tracker.tells else Action.WATCHED
@@ -309,7 +324,7 @@ def fill(connection: Connection, feeding: Feeding, row: JobRow, counts: Counts, 
         return {**cursor, "after": after.to_json(), "counts": counts.to_json()}
     more = newest(connection, of.person_id, above=span.top)
     if more:
-        return {"above": span.top, "top": more, "counts": counts.to_json()}
+        return {"above": cursor["top"], "top": more, "counts": counts.to_json()}
     return {**cursor, "counts": counts.to_json(), "whole": True}
 
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
 from sqlalchemy import Connection, and_, bindparam, func, or_, select
 
@@ -39,7 +39,7 @@ class Place:
         return cls(row.watched_at, row.id)
 
     @classmethod
-    def from_json(cls, given: Any) -> Place | None:
+    def from_json(cls, given: Sequence[int] | None) -> Place | None:
         return cls(from_ms(given[0]), given[1]) if given else None
 
 

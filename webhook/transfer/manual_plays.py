@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta, tzinfo
 from typing import Any
@@ -98,14 +98,15 @@ def read_item(kind: str, given: Mapping[str, object], today: date) -> Item:
         if name not in FIELDS_OF_KIND[kind]:
             raise Invalid(name, f"{name[:50]} is nothing that {NAMED[kind]} has.")
     known = {name: value for name, value in given.items() if value is not None}
-    values: dict[str, Any] = {
+    values: dict[str, object] = {
         name: read_text(name, known[name]) for name in ("title", "show") if name in known
     }
     values |= {name: read_number(name, known[name]) for name in LARGEST if name in known}
     values |= {name: read_ids(name, known[name]) for name in ("ids", "show_ids") if name in known}
     if "year" in known:
         values["year"] = read_year(known["year"], today)
-    item = ITEM_TYPES[kind](**values)
+    make: Callable[..., Movie | Episode] = ITEM_TYPES[kind]
+    item = make(**values)
     if isinstance(item, Movie):
         check_film(item)
     else:

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from datetime import datetime
 from enum import StrEnum
-from typing import Any
 
 from webhook.domain.event import Ids, Item
 from webhook.domain.play import Dated, Play
@@ -104,14 +103,15 @@ def shorten(entry: Entry) -> Entry:
 
 
 def shorten_item(item: Item) -> Item:
-    changed: dict[str, Any] = {}
+    changed: dict[str, object] = {}
     for one in fields(item):
         value = getattr(item, one.name)
         if isinstance(value, str) and len(value) > MAX_TEXT:
             changed[one.name] = value[:MAX_TEXT]
         elif isinstance(value, Ids) and (short := known_ids(value)) != value:
             changed[one.name] = short
-    return replace(item, **changed) if changed else item
+    change: Callable[..., Item] = replace
+    return change(item, **changed) if changed else item
 
 
 def known_ids(ids: Ids) -> Ids:
