@@ -685,6 +685,15 @@ def test_a_play_is_corrected_by_ids(home: Home) -> None:
     assert home.run("history", "correct", str(number), "--imdb", "603").exit_code == 2
 
 
+def test_an_id_of_imdb_in_capitals_is_the_one_in_small_letters(home: Home) -> None:
+    number = told(home)
+
+    home.json("history", "correct", str(number), "--imdb", "TT0903747")
+
+    (row,) = plays(home)
+    assert row.item["ids"] == {"imdb": "tt0903747"}
+
+
 def test_an_episode_is_corrected_by_its_shows_ids(home: Home) -> None:
     item = Episode(show="Wrong", season=1, number=1, ids=Ids(tvdb=5), show_ids=Ids(tvdb=1, imdb="tt0000001"))
     bring(home, viewing("x", AT, item=item))

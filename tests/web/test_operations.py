@@ -8,6 +8,7 @@ import pytest
 from pydantic import BaseModel
 
 from webhook import app
+from webhook.web.history.models import ItemChange
 from webhook.web.http.errors import Problem
 from webhook.web.http.models import validate
 from webhook.web.http.operations import Operation
@@ -67,3 +68,17 @@ def test_the_sentence_names_the_field_and_what_it_must_be(
     model: str, given: dict[str, object], says: str
 ) -> None:
     assert (refusal(MODELS[model], given) or "").startswith(says)
+
+
+def test_ids_are_kept_as_their_namespace_writes_them() -> None:
+    change = validate(ItemChange, {"ids": {"tvdb": "81189", "imdb": "TT0903747 "}})
+
+    assert change.ids == {"tvdb": 81189, "imdb": "tt0903747"}
+
+
+@pytest.mark.parametrize("ids", [[], "81189", {"tvdb": "x"}, {"tvdb": True}, {"unheard": 1}])
+def test_what_is_no_id_is_refused_in_a_sentence(ids: object) -> None:
+    said = refusal(ItemChange, {"ids": ids})
+
+    assert said is not None
+    assert said.startswith("ids ")

@@ -285,12 +285,13 @@ def history_correct(
     given = item_change(title, show, year, season, episode)
     if not named and not given:
         raise typer.BadParameter("Enter what it was: an ID, a title, a year, a season or a number.")
-    if guids.clean_ids(**named).by_namespace().keys() != named.keys():
+    ids = guids.clean_ids(**named).by_namespace()
+    if ids.keys() != named.keys():
         raise typer.BadParameter("An IMDb ID looks like tt0903747.")
 
     def change(connection: Connection, can: edits.Tellers) -> edits.EditResult:
         known = play_from_row(edits.get_row(connection, number)).item
-        change: ItemChangeJson = {**given, **edits.ids_field(known, named)}
+        change: ItemChangeJson = {**given, **edits.ids_field(known, ids)}
         item = edits.correct_item(known, change)
         return edits.correct_play(connection, number, item, can, BY, clock.now())
 

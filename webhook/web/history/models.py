@@ -10,9 +10,10 @@ from typing_extensions import TypedDict
 
 from webhook.domain import guids
 from webhook.domain.event import Kind
+from webhook.domain.json_shapes import IdsJson
 from webhook.history.stats import StatsJson
 from webhook.queries.plays import Only, PlayDetailJson
-from webhook.storage.json_fields import Id, Time
+from webhook.storage.json_fields import ANY_OBJECT, Id, Time
 from webhook.transfer.manual_plays import ITEM_TYPES
 from webhook.transfer.records import Relation
 from webhook.web.history.episodes import KEY, ShowJson
@@ -99,12 +100,16 @@ def check_hours(value: float) -> float:
     return value
 
 
-def check_ids(value: dict[str, Any]) -> dict[str, Any]:
+def read_ids(value: object) -> object:
+    """The ids as they are kept: numbers, also where they were sent as text, and IMDb's in small letters."""
+    if not isinstance(value, dict):
+        return value
     if not value.keys() <= {*NAMESPACES}:
         raise ValueError(f"must hold ids of {', '.join(NAMESPACES)}")
-    if guids.clean_ids(**value).by_namespace().keys() != value.keys():
+    known = guids.clean_ids(**value).by_namespace()
+    if known.keys() != value.keys():
         raise ValueError("holds an id that is none; most are numbers, imdb looks like tt0903747")
-    return value
+    return known
 
 
 Title = Annotated[
@@ -113,7 +118,7 @@ Title = Annotated[
     Expect(f"text of at most {MAX_TITLE} characters, or null"),
 ]
 Place = Annotated[int | None, Field(ge=0, le=100_000)]
-ItemIds = Annotated[dict[str, Any], AfterValidator(check_ids)]
+ItemIds = Annotated[IdsJson, BeforeValidator(read_ids), ANY_OBJECT]
 
 
 class ItemChange(Body):
