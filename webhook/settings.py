@@ -16,6 +16,7 @@ from pydantic import (
     BaseModel,
     ConfigDict,
     Field,
+    JsonValue,
     SecretStr,
     ValidationError,
     field_validator,
@@ -97,7 +98,7 @@ def host_in_url(host: str) -> str:
     return f"[{host.replace('%', '%25')}]" if ":" in host else host
 
 
-BY_ITSELF: dict[str, Any] = {"by_itself": True}
+BY_ITSELF: dict[str, JsonValue] = {"by_itself": True}
 """Marks a setting that may be there without the others of its service, which it does not set up."""
 
 

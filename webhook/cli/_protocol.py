@@ -10,6 +10,7 @@ from functools import partial
 from http import HTTPStatus
 from typing import Any, NoReturn
 
+from starlette.types import Scope
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from webhook.network.asgi import LET_IN
@@ -192,7 +193,7 @@ class BoundedProtocol(HttpToolsProtocol):
         self.part = "head"
         self.body_timeout = BODY_TIMEOUT
         self.unread = self.head_size = self.fields = self.rest = 0
-        scope: dict[str, Any] = self.scope  # type: ignore[assignment]
+        scope: Scope = self.scope  # type: ignore[assignment]
         scope["extensions"] = {LET_IN: partial(self.let_in, self.number)}
 
     def on_url(self, url: bytes) -> None:

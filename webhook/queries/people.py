@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Annotated, Any, NamedTuple, cast
+from typing import Annotated, Any, NamedTuple
 
 from pydantic import Field
 from sqlalchemy import Connection, Select, func, select
@@ -195,12 +195,21 @@ def select_unclaimed_ids(token_of: int | None) -> Select[Any]:
 def last_events(connection: Connection, webhook_ids: Sequence[int]) -> dict[int, LastEventJson]:
     """The first event of each of these webhooks, in short."""
     wanted = select(webhook.c.id, webhook.c.events).where(webhook.c.id.in_(webhook_ids))
+    rows = fetch_all(connection, wanted, WebhookEvents)
+    return {row.id: last_event_json(row.events[0]) for row in rows if row.events}
+
+
+def last_event_json(event: EventJson) -> LastEventJson:
     return {
-        row.id: cast(
-            "LastEventJson", {name: row.events[0].get(name) for name in LastEventJson.__annotations__}
-        )
-        for row in fetch_all(connection, wanted, WebhookEvents)
-        if row.events
+        "action": event.get("action"),
+        "kind": event.get("kind"),
+        "title": event.get("title"),
+        "show": event.get("show"),
+        "season": event.get("season"),
+        "number": event.get("number"),
+        "year": event.get("year"),
+        "artist": event.get("artist"),
+        "player": event.get("player"),
     }
 
 

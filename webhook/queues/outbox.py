@@ -6,9 +6,10 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from sqlalchemy import Boolean, Connection, and_, bindparam, exists, func, insert, or_, select, text, update
+from typing_extensions import TypedDict
 
 from webhook.domain.advance import VIEWING_ACTIONS
 from webhook.domain.event import Action, Item, item_to_json
@@ -148,9 +149,29 @@ def insert_all(
     return ids
 
 
+class DeliveryValues(TypedDict):
+    """The columns of a new delivery that are set as it is enqueued."""
+
+    id: int
+    account_id: int
+    webhook_id: int | None
+    play_id: int | None
+    key: str
+    action: str
+    mark: bool
+    happened_at: datetime
+    item: ItemJson
+    details: DetailsJson
+    state: str
+    reason: str | None
+    job_id: int | None
+    due_at: datetime
+    created_at: datetime
+
+
 def row_values(
     connection: Connection, new: NewDelivery, delivery_id: int, parked: str | None, now: datetime
-) -> dict[str, Any]:
+) -> DeliveryValues:
     """The columns of a new delivery."""
     if parked is None and new.action not in VIEWING_ACTIONS:
         parked = find_limit(connection, new.account_id, new.action.value)
@@ -164,7 +185,7 @@ def row_values(
         "mark": new.mark,
         "happened_at": new.at,
         "item": item_to_json(new.item),
-        "details": dict(new.details),
+        "details": new.details,
         "state": first_state(new, parked).value,
         "reason": new.skipped or parked,
         "job_id": new.job_id,
@@ -187,7 +208,7 @@ def renew_delivery(connection: Connection, found: FoundDelivery, new: NewDeliver
     if was_skipped or better:
         values = {
             "item": item_to_json(new.item),
-            "details": dict(new.details),
+            "details": new.details,
             "job_id": new.job_id or found.job_id,
         }
         connection.execute(update(delivery).where(delivery.c.id == found.id).values(values))
