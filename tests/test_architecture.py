@@ -56,6 +56,53 @@ def test_a_row_is_typed_where_it_travels() -> None:
     assert untyped == []
 
 
+UNREAD = re.compile(r"\b(?:dict|Mapping|MutableMapping)\[str, Any\]")
+EDGES = {
+    "sources/": "webhooks, as their senders write them",
+    "servers/": "what a media server answers",
+    "trackers/": "what a service is sent, and what it answers",
+    "lookups/": "what a lookup answers",
+    "compat/": "what apps send and are given",
+    "transfer/imports/": "files, as other programs write them",
+    "transfer/exports/": "files, as other programs read them",
+    "accounts/oidc.py": "what an OpenID provider says",
+    "domain/lenient_json.py": "JSON as it was parsed",
+    "domain/values.py": "reads JSON that was parsed",
+    "domain/event_json.py": "reads JSON that was parsed",
+    "domain/anime_ids.py": "lists, as others write them",
+    "storage/prepared.py": "the values of any statement",
+    "storage/rows.py": "the values of any statement",
+    "web/docs/": "the OpenAPI document",
+    "web/settings/models.py": "fields for pydantic, which makes a model of them",
+    "cli/__init__.py": "Python's own table of modules",
+}
+"""Where an object's fields are known to others only, or to nobody: there it may be of any shape, and nowhere else."""
+
+
+def untyped_objects() -> dict[str, list[int]]:
+    """The lines with an object of any shape, by module."""
+    found = {}
+    for path in sorted((ROOT / "webhook").rglob("*.py")):
+        lines = enumerate(path.read_text().splitlines(), 1)
+        if numbers := [number for number, line in lines if UNREAD.search(line)]:
+            found[str(path.relative_to(ROOT / "webhook"))] = numbers
+    return found
+
+
+def test_an_object_that_one_module_makes_and_another_reads_has_a_type() -> None:
+    untyped = {path: lines for path, lines in untyped_objects().items() if not path.startswith(tuple(EDGES))}
+
+    assert untyped == {}, (
+        "Say its fields by a TypedDict (domain/json_shapes.py, storage/json_shapes.py, or beside what makes it), a NamedTuple or "
+        "a dataclass; what is handed on and never read, by dict[str, object]."
+    )
+
+
+@pytest.mark.parametrize("edge", EDGES)
+def test_an_edge_is_still_one(edge: str) -> None:
+    assert any(path.startswith(edge) for path in untyped_objects())
+
+
 def test_no_file_is_longer_than_can_be_read_at_once() -> None:
     lengths = {path: len(path.read_text().splitlines()) for path in (ROOT / "webhook").rglob("*.py")}
 
