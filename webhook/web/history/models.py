@@ -100,7 +100,7 @@ def check_hours(value: float) -> float:
     return value
 
 
-def read_ids(value: object) -> object:
+def normalize_ids(value: object) -> object:
     """The ids as they are kept: numbers, also where they were sent as text, and IMDb's in small letters."""
     if not isinstance(value, dict):
         return value
@@ -118,7 +118,7 @@ Title = Annotated[
     Expect(f"text of at most {MAX_TITLE} characters, or null"),
 ]
 Place = Annotated[int | None, Field(ge=0, le=100_000)]
-ItemIds = Annotated[IdsJson, BeforeValidator(read_ids), ANY_OBJECT]
+ItemIds = Annotated[IdsJson, BeforeValidator(normalize_ids), ANY_OBJECT]
 
 
 class ItemChange(Body):
