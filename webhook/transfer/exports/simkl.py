@@ -15,9 +15,11 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, tzinfo
 from itertools import groupby
 from operator import itemgetter
-from typing import Any
+
+from typing_extensions import TypedDict
 
 from webhook.domain.event import Episode, Ids, Item, Kind, Movie, Show, round_rating
+from webhook.domain.json_shapes import IdsJson
 from webhook.domain.play import Dated
 from webhook.transfer.exports._pieces import Spool, json_array, zip_stream
 from webhook.transfer.exports._values import (
@@ -62,29 +64,45 @@ def backup(plays: Iterable[Exported], library: Iterable[Kept]) -> Iterator[bytes
 # --- lines spooled by film and by show
 
 
+class LineJson(TypedDict, total=False):
+    """What one play or one entry of the library says of a film or a show; `place` is the season and number of an episode."""
+
+    title: str | None
+    year: int | None
+    ids: IdsJson
+    watched: bool
+    at: str | None
+    place: tuple[int, int]
+    rating: int | None
+    rated_at: str | None
+    status: str
+    added_at: str | None
+
+
 def put_play(entry: Exported, at: datetime, movies: Spool, shows: Spool, titles: Groups) -> None:
     date = None if entry.play.dated is Dated.TICKED else stamp(at)
     item = entry.play.item
     if isinstance(item, Movie) and (keys := identifying_keys(item)):
         rating = round_rating(entry.rating)
-        movies.append(
-            titles.number_of(keys), {**title_object(item), "watched": True, "at": date, "rating": rating}
-        )
+        line = title_line(item)
+        line |= {"watched": True, "at": date, "rating": rating}
+        movies.append(titles.number_of(keys), line)
     if isinstance(item, Episode) and (keys := show_known_by(item)) and (place := numbers(item)):
-        of = Show(title=item.show, ids=item.show_ids)
-        shows.append(
-            titles.number_of(keys), {**title_object(of), "watched": True, "at": date, "place": place}
-        )
+        line = title_line(Show(title=item.show, ids=item.show_ids))
+        line |= {"watched": True, "at": date, "place": place}
+        shows.append(titles.number_of(keys), line)
 
 
 def put_library_entry(kept: Kept, movies: Spool, shows: Spool, titles: Groups) -> None:
     spool = {Kind.MOVIE: movies, Kind.SHOW: shows}.get(kept.item.kind)
     keys, said = identifying_keys(kept.item), of_library(kept)
     if spool is not None and keys and said:
-        spool.append(titles.number_of(keys), {**title_object(kept.item), **said})
+        line = title_line(kept.item)
+        line |= said
+        spool.append(titles.number_of(keys), line)
 
 
-def of_library(kept: Kept) -> dict[str, Any]:
+def of_library(kept: Kept) -> LineJson:
     at = None if kept.at is None else stamp(kept.at)
     if kept.relation is Relation.RATING:
         return {"rating": round_rating(kept.value), "rated_at": at}
@@ -95,12 +113,12 @@ def of_library(kept: Kept) -> dict[str, Any]:
     return {}
 
 
-def title_object(item: Item) -> dict[str, Any]:
+def title_line(item: Item) -> LineJson:
     year = item.year if isinstance(item, Movie | Show) else None
     return {"title": item.title, "year": year, "ids": simkl_ids(item.ids)}
 
 
-def simkl_ids(ids: Ids) -> dict[str, Any]:
+def simkl_ids(ids: Ids) -> IdsJson:
     known = ids.by_namespace()
     return {name: known[name] for name in IDS if name in known}
 
@@ -112,12 +130,12 @@ def simkl_ids(ids: Ids) -> dict[str, Any]:
 class Told:
     """The merged lines of one film or show: the last of each value, the latest date of each episode."""
 
-    values: dict[str, Any] = field(default_factory=dict)
-    ids: dict[str, Any] = field(default_factory=dict)
+    values: dict[str, object] = field(default_factory=dict)
+    ids: IdsJson = field(default_factory=dict)
     last: str = ""
     dates: dict[tuple[int, int], str] = field(default_factory=dict)
 
-    def add(self, line: dict[str, Any]) -> None:
+    def add(self, line: LineJson) -> None:
         self.ids = {**line["ids"], **self.ids}
         self.values |= without_nulls(
             {name: value for name, value in line.items() if name not in ("ids", "at", "place")}
@@ -128,7 +146,7 @@ class Told:
             season, number = place
             self.dates[season, number] = max(at, self.dates.get((season, number), ""))
 
-    def common(self) -> dict[str, Any]:
+    def common(self) -> dict[str, object]:
         return without_nulls(
             {
                 "added_to_watchlist_at": self.values.get("added_at"),
@@ -138,25 +156,27 @@ class Told:
             }
         )
 
-    def title(self) -> dict[str, Any]:
-        named: dict[str, Any] = {name: self.values[name] for name in ("title", "year") if name in self.values}
+    def title(self) -> dict[str, object]:
+        named: dict[str, object] = {
+            name: self.values[name] for name in ("title", "year") if name in self.values
+        }
         return {**named, "ids": {name: self.ids[name] for name in IDS if name in self.ids}}
 
 
-def merge_lines(lines: Iterable[dict[str, Any]]) -> Told:
+def merge_lines(lines: Iterable[LineJson]) -> Told:
     told = Told()
     for line in lines:
         told.add(line)
     return told
 
 
-def movie(lines: Iterable[dict[str, Any]]) -> dict[str, Any]:
+def movie(lines: Iterable[LineJson]) -> dict[str, object]:
     told = merge_lines(lines)
     status = "completed" if "watched" in told.values else told.values.get("status", "plantowatch")
     return {**told.common(), "status": status, "movie": told.title()}
 
 
-def show(lines: Iterable[dict[str, Any]]) -> dict[str, Any]:
+def show(lines: Iterable[LineJson]) -> dict[str, object]:
     told = merge_lines(lines)
     status = told.values.get("status", "plantowatch")
     if status == "plantowatch" and "watched" in told.values:
@@ -164,7 +184,7 @@ def show(lines: Iterable[dict[str, Any]]) -> dict[str, Any]:
     return {**told.common(), "status": status, "show": told.title(), "seasons": list(seasons(told.dates))}
 
 
-def seasons(dates: dict[tuple[int, int], str]) -> Iterator[dict[str, Any]]:
+def seasons(dates: dict[tuple[int, int], str]) -> Iterator[dict[str, object]]:
     for season, places in groupby(sorted(dates), key=itemgetter(0)):
         episodes = [
             without_nulls({"number": number, "watched_at": dates[season, number] or None})
@@ -173,5 +193,5 @@ def seasons(dates: dict[tuple[int, int], str]) -> Iterator[dict[str, Any]]:
         yield {"number": season, "episodes": episodes}
 
 
-def without_nulls(values: dict[str, Any]) -> dict[str, Any]:
+def without_nulls(values: dict[str, object]) -> dict[str, object]:
     return {name: value for name, value in values.items() if value is not None}

@@ -22,7 +22,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime, timedelta, tzinfo
-from typing import Any
 
 from webhook.domain.event import Episode, Ids, Item, Kind, Movie, Season, Show, round_rating
 from webhook.domain.play import Dated
@@ -80,7 +79,7 @@ def files(plays: Iterable[Exported], library: Iterable[Kept]) -> Iterator[tuple[
                 yield name, join_pieces(json_array(spool.values(group)))
 
 
-def history(plays: Iterable[Exported], seen_shows: set[str]) -> Iterator[dict[str, Any]]:
+def history(plays: Iterable[Exported], seen_shows: set[str]) -> Iterator[dict[str, object]]:
     """The viewings; the keys of their shows are added to `seen_shows`."""
     moment: datetime | None = None
     before: Counter[tuple[str, ...]] = Counter()
@@ -100,7 +99,7 @@ def place(item: Item) -> tuple[str, ...]:
     return (*show_known_by(item), f"{item.season}x{item.number}") if isinstance(item, Episode) else ()
 
 
-def history_entry(entry: Exported, at: datetime) -> dict[str, Any]:
+def history_entry(entry: Exported, at: datetime) -> dict[str, object]:
     play = entry.play
     return {
         **history_id(entry.foreign_key),
@@ -116,7 +115,7 @@ def history_id(foreign_key: str | None) -> dict[str, int]:
     return {"id": int(number)} if foreign_key != number and number.isascii() and number.isdigit() else {}
 
 
-def of_library(kept: Kept, seen_shows: set[str]) -> Iterator[tuple[int, dict[str, Any]]]:
+def of_library(kept: Kept, seen_shows: set[str]) -> Iterator[tuple[int, dict[str, object]]]:
     """The entry for each file that it belongs in; none if Trakt has no place for it."""
     if kept.item.kind is Kind.TRACK:
         return
@@ -136,8 +135,8 @@ def of_library(kept: Kept, seen_shows: set[str]) -> Iterator[tuple[int, dict[str
 
 
 def follow_rows(
-    kept: Kept, at: str | None, item: dict[str, Any], seen_shows: set[str]
-) -> Iterator[tuple[int, dict[str, Any]]]:
+    kept: Kept, at: str | None, item: dict[str, object], seen_shows: set[str]
+) -> Iterator[tuple[int, dict[str, object]]]:
     if kept.state in (STOPPED, ARCHIVED):
         yield DROPPED, {"hidden_at": at, "state": kept.state, **item}
         return
@@ -155,7 +154,7 @@ def is_seen(show: Item, seen_shows: set[str]) -> bool:
     return not seen_shows.isdisjoint((*show_known_by(anywhere), *by_title))
 
 
-def item_object(item: Item) -> dict[str, Any]:
+def item_object(item: Item) -> dict[str, object]:
     match item:
         case Movie():
             return {"type": "movie", "movie": title_object(item.title, item.year, item.ids, MOVIES)}
@@ -175,15 +174,15 @@ def item_object(item: Item) -> dict[str, Any]:
             raise AssertionError(f"{item.kind} is not among KINDS")
 
 
-def title_object(title: str | None, year: int | None, ids: Ids, names: tuple[str, ...]) -> dict[str, Any]:
+def title_object(title: str | None, year: int | None, ids: Ids, names: tuple[str, ...]) -> dict[str, object]:
     return {"title": title, "year": year, "ids": trakt_ids(ids, names)}
 
 
-def episode_object(item: Episode) -> dict[str, Any]:
+def episode_object(item: Episode) -> dict[str, object]:
     season, number = numbers(item) or (None, None)
     return {"season": season, "number": number, "title": item.title, "ids": trakt_ids(item.ids, EPISODES)}
 
 
-def trakt_ids(ids: Ids, names: tuple[str, ...]) -> dict[str, Any]:
+def trakt_ids(ids: Ids, names: tuple[str, ...]) -> dict[str, object]:
     known = ids.by_namespace()
     return {name: known[name] for name in names if name in known}

@@ -47,11 +47,11 @@ def line(value: Any) -> bytes:
     return orjson.dumps(value) + b"\n"
 
 
-def library_entry_to_json(kept: Kept) -> dict[str, Any]:
+def library_entry_to_json(kept: Kept) -> dict[str, object]:
     return json_object({entry.name: getattr(kept, entry.name) for entry in fields(Kept)})
 
 
-def play_to_json(play: Play, foreign_key: str | None) -> dict[str, Any]:
+def play_to_json(play: Play, foreign_key: str | None) -> dict[str, object]:
     values = {entry.name: getattr(play, entry.name) for entry in fields(Play)}
     return json_object(values | {"foreign_key": foreign_key})
 
@@ -60,7 +60,7 @@ UNHEARD = frozenset({"played_ms", "replayed_ms", "by_position"})
 """The fields of a play that are omitted at zero."""
 
 
-def json_object(values: dict[str, Any]) -> dict[str, Any]:
+def json_object(values: dict[str, object]) -> dict[str, object]:
     """The known values, as JSON."""
     known = {name: value for name, value in values.items() if value or name not in UNHEARD}
     return {name: plain(value) for name, value in known.items() if value is not None}
@@ -72,5 +72,5 @@ def plain(value: Any) -> Any:
     return item(value) if isinstance(value, Item) else value
 
 
-def item(value: Item) -> dict[str, Any]:
+def item(value: Item) -> dict[str, object]:
     return {name: known for name, known in item_to_json(value).items() if known is not None and known != {}}

@@ -102,8 +102,8 @@ def imdb(value: Any) -> str | None:
 
 def ids_of(known: Mapping[str, Any]) -> Ids:
     """The ids of a JSON object; 0, "" and the like count as missing."""
-    numbers: dict[str, Any] = {name: number(known.get(name)) or None for name in NUMBERS}
-    return Ids(**numbers, imdb=imdb(known.get("imdb")), slug=text(known.get("slug")))
+    numbers = {name: number(known.get(name)) or None for name in NUMBERS}
+    return Ids.from_json({**numbers, "imdb": imdb(known.get("imdb")), "slug": text(known.get("slug"))})
 
 
 def rating(value: Any, times: float = 1) -> float | None:

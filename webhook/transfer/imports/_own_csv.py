@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator
 from datetime import datetime
-from typing import Any
 
 from webhook.domain.event import Episode, Ids, Item, Movie, Track
 from webhook.domain.play import Dated, Play, State
@@ -76,11 +75,11 @@ def own_item(row: Row) -> Item:
 
 
 def own_ids(row: Row, prefix: str) -> Ids:
-    known: dict[str, Any] = {}
+    known: dict[str, int | str | None] = {}
     for name in NAMES:
         given = cell(row, f"{prefix}{name}")
         known[name] = number(given) or None if name in NUMBERS else given
-    return Ids(**known)
+    return Ids.from_json(known)
 
 
 def time_of(row: Row, name: str) -> datetime | None:

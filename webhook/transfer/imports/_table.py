@@ -6,9 +6,8 @@ import hashlib
 import re
 from collections import Counter, defaultdict
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, time, timedelta
-from typing import Any
 
 import orjson
 
@@ -257,8 +256,8 @@ def require_identity(item: Item) -> Item:
 def table_ids(row: Row, table: Table, namespaces: tuple[str, ...], prefix: str) -> Ids:
     """The ids of a row; 0, -1, null and tt0 are none."""
     given = {name: table.get(row, f"{prefix}{name}") for name in namespaces}
-    known: dict[str, Any] = {name: number(value) or None for name, value in given.items() if name != "imdb"}
-    return replace(Ids(**known), imdb=imdb(given.get("imdb")))
+    known = {name: number(value) or None for name, value in given.items() if name != "imdb"}
+    return Ids.from_json({**known, "imdb": imdb(given.get("imdb"))})
 
 
 def read_decimal(text: str | None) -> float | None:

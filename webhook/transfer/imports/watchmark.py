@@ -6,7 +6,7 @@ truncated copy, affects no other line.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any, TypeVar
@@ -92,14 +92,15 @@ def entry_of(value: Any) -> Viewing | Kept:
 def build(adapter: TypeAdapter[T], known: dict[Any, Any], item: dict[Any, Any]) -> T:
     """The value with its item; its times in UTC."""
     made = adapter.validate_python({**known, "item": item_of(item)})
-    times: dict[str, Any] = {}
+    times: dict[str, datetime] = {}
     for name in known:
         at = getattr(made, name, None)
         if isinstance(at, datetime):
             if at.tzinfo is None:
                 raise ValueError(f"{name} names no time zone")
             times[name] = at.astimezone(UTC)
-    return replace(made, **times)
+    change: Callable[..., T] = replace
+    return change(made, **times)
 
 
 def item_of(described: dict[Any, Any]) -> Item:
