@@ -26,7 +26,7 @@ from webhook.service import Service
 from webhook.storage.db import Unavailable
 from webhook.web.http.errors import Problem, Shell
 from webhook.web.http.params import body
-from webhook.web.http.sessions import refuse_other_sites
+from webhook.web.http.sessions import CookieBounds, refuse_other_sites
 
 COOKIE = "session"
 BASE_PATH = "/tvtime"
@@ -108,7 +108,7 @@ class Rest:
             response.delete_cookie(COOKIE, **self.bounds(request))
         return response
 
-    def bounds(self, request: Request) -> dict[str, Any]:
+    def bounds(self, request: Request) -> CookieBounds:
         """The cookie's attributes: this API's path, HttpOnly, SameSite, and Secure over TLS."""
         root = self.service.settings.root_path
         path = f"{root}{BASE_PATH}" if root else str(request.scope["root_path"])

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 from urllib.parse import quote
 
 from sqlalchemy import Connection
@@ -43,7 +42,7 @@ class AppsPage(Once):
         def read_apps(connection: Connection) -> list[apps.AppJson]:
             return apps_actions.read_apps(connection, self.service.seal, visitor)
 
-        def read_page(connection: Connection) -> dict[str, Any]:
+        def read_page(connection: Connection) -> dict[str, object]:
             row = changes.find_person(connection, visitor, name)
             own = Visitor(person_id=row.id, name=row.name)
             tokens = administration.list_tokens(connection, self.service.seal, own)

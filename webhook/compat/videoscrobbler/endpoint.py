@@ -7,7 +7,6 @@ import hmac
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
 from urllib.parse import parse_qsl
 
 import structlog
@@ -73,7 +72,7 @@ class Call:
         return self.person
 
 
-Method = Callable[[Call], Awaitable[Mapping[str, Any]]]
+Method = Callable[[Call], Awaitable[Mapping[str, object]]]
 
 
 @dataclass(slots=True)
@@ -133,7 +132,7 @@ class ApiEndpoint:
             response.body = b""
         return response
 
-    async def answer(self, request: Request, params: Mapping[str, str]) -> Mapping[str, Any]:
+    async def answer(self, request: Request, params: Mapping[str, str]) -> Mapping[str, object]:
         if request.path_params.get("rest"):
             raise Fault(2, "the address is /api/1.0/")
         if request.method not in VERBS:

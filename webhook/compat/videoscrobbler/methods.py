@@ -6,7 +6,6 @@ import secrets
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from operator import not_
-from typing import Any
 
 from itsdangerous import BadData, SignatureExpired, URLSafeTimedSerializer
 from sqlalchemy import Connection
@@ -80,10 +79,10 @@ class Methods:
 
     # --- auth
 
-    async def get_token(self, call: Call) -> Mapping[str, Any]:
+    async def get_token(self, call: Call) -> Mapping[str, object]:
         return {"token": self.tokens.new(call.app.key)}
 
-    async def get_session(self, call: Call) -> Mapping[str, Any]:
+    async def get_session(self, call: Call) -> Mapping[str, object]:
         token = call.params.get("token", "")
         if not token:
             return {"user": None, "sk": anonymous(self.service.seal.signing, call.app)}
@@ -100,14 +99,14 @@ class Methods:
 
     # --- videos
 
-    async def get_video(self, call: Call) -> Mapping[str, Any]:
+    async def get_video(self, call: Call) -> Mapping[str, object]:
         video = await self.video(call)
         name = call.params.get("username", "")
         about = await self.database.read(lambda connection: visible(connection, call.person, name))
         (told,) = await self.to_json(call.person, [video], about)
         return told
 
-    async def love(self, call: Call) -> Mapping[str, Any]:
+    async def love(self, call: Call) -> Mapping[str, object]:
         whose, video = call.require_person(), await self.video(call)
         love = LOVES[call.choice("love", tuple(LOVES))]
         now = clock.now()
@@ -122,7 +121,7 @@ class Methods:
         is_loved = await self.database.read(lambda connection: videos.is_loved(connection, whose.id, video))
         return {"id": video.id, "love": is_loved}
 
-    async def scrobble(self, call: Call) -> Mapping[str, Any]:
+    async def scrobble(self, call: Call) -> Mapping[str, object]:
         whose, video = call.require_person(), await self.video(call)
         position = values.decimal(call.text("position"))
         if position is None or not 0 <= position <= MAX_POSITION:
@@ -224,7 +223,7 @@ class Methods:
 
     async def to_json(
         self, asker: Person | None, wanted: Sequence[Video], about: User | None
-    ) -> list[dict[str, Any]]:
+    ) -> list[dict[str, object]]:
         """Videos as video.getInfo gives them, with the state of one person's viewing if `about` is given."""
         asker_id = asker.id if asker else None
         about_id = about.id if about is not None else None
@@ -240,12 +239,12 @@ class Methods:
 
     # --- users
 
-    async def get_user(self, call: Call) -> Mapping[str, Any]:
+    async def get_user(self, call: Call) -> Mapping[str, object]:
         row = await self.database.read(lambda connection: user(connection, call.text("username")))
         (told,) = await self.users(call.person, [row])
         return told
 
-    async def users(self, asker: Person | None, rows: Sequence[User]) -> list[dict[str, Any]]:
+    async def users(self, asker: Person | None, rows: Sequence[User]) -> list[dict[str, object]]:
         """People as user.getInfo gives them, with current videos for those whom the asker may see."""
         asker_id = asker.id if asker else None
 
@@ -258,7 +257,7 @@ class Methods:
         at = 0
         told = []
         for row in rows:
-            entry: dict[str, Any] = {"username": row.name, "since": int(row.created_at.timestamp())}
+            entry: dict[str, object] = {"username": row.name, "since": int(row.created_at.timestamp())}
             if row.id in watching:
                 mine = named[at : at + len(watching[row.id])]
                 at += len(mine)
@@ -266,14 +265,14 @@ class Methods:
             told.append(entry)
         return told
 
-    async def get_loved_videos(self, call: Call) -> Mapping[str, Any]:
+    async def get_loved_videos(self, call: Call) -> Mapping[str, object]:
         kind = type_of(call)
         row = await self.visible_person(call, "user")
         found = await self.database.read(lambda connection: videos.loved_items(connection, row.id, kind))
         told = await self.to_json(call.person, await self.ensure_videos(found), row)
         return {"user": row.name, "type": kind or ALL, "videos": told}
 
-    async def get_recent(self, call: Call) -> Mapping[str, Any]:
+    async def get_recent(self, call: Call) -> Mapping[str, object]:
         kind, count = type_of(call), call.whole("n", 1, MAX_VIDEOS)
         row = await self.visible_person(call, "user")
         found = await self.database.read(lambda connection: videos.recent(connection, row.id, kind, count))
@@ -283,7 +282,7 @@ class Methods:
         ]
         return {"user": row.name, "type": kind or ALL, "videos": dated}
 
-    async def get_friends(self, call: Call) -> Mapping[str, Any]:
+    async def get_friends(self, call: Call) -> Mapping[str, object]:
         page = call.whole("page", 1, 10**6) if call.params.get("page") else 1
         if call.params.get("username"):
             row = await self.visible_person(call, "username")
@@ -311,8 +310,8 @@ class Methods:
         return await self.database.read(look)
 
 
-def one_video(video: Video, facts: Facts, top: int, about: User | None) -> dict[str, Any]:
-    told: dict[str, Any] = {
+def one_video(video: Video, facts: Facts, top: int, about: User | None) -> dict[str, object]:
+    told: dict[str, object] = {
         "id": video.remote_id if video.id == NO_ID else video.id,
         "type": video.type,
         "remote_id": video.remote_id,

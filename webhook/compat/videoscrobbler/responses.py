@@ -51,7 +51,7 @@ class Fault(Exception):
         super().__init__(self.message)
 
 
-def success(said: Mapping[str, Any], *, as_json: bool) -> Response:
+def success(said: Mapping[str, object], *, as_json: bool) -> Response:
     if as_json:
         return Response(orjson.dumps(said), media_type="application/json")
     return xml(f'<lfm status="ok">{"".join(elements(said))}</lfm>')
@@ -70,7 +70,7 @@ def xml(body: str, status: int = 200, headers: Mapping[str, str] | None = None) 
     return Response(document.encode(), status, dict(headers or {}), "text/xml; charset=utf-8")
 
 
-def elements(said: Mapping[str, Any]) -> Iterator[str]:
+def elements(said: Mapping[str, object]) -> Iterator[str]:
     for name, value in said.items():
         yield element(name, value)
 

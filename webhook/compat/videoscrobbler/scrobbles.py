@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any
 
 from sqlalchemy import Connection, func, select
 
@@ -175,7 +174,7 @@ def is_read(connection: Connection, webhook_id: int) -> bool:
     return connection.execute(mine).scalar_one() == 0
 
 
-def stored_state(after: Play | None, one: Scrobble) -> dict[str, Any]:
+def stored_state(after: Play | None, one: Scrobble) -> dict[str, object]:
     """The stored state and position after a scrobble; those that were sent if it is not interpreted yet."""
     if after is None or after.last_at < one.at:
         state = RESTING if one.state == PAUSED else one.state
