@@ -6,16 +6,26 @@ played has no date, and what is marked with an old one lies far down.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
-from typing import Any
+
+from typing_extensions import TypedDict
 
 from webhook.domain import values
 from webhook.servers._http import JsonRow
 
 SLACK = 1000
 """Milliseconds by which a date may differ and still be the same."""
+
+
+class UserMarksJson(TypedDict):
+    """`UserMarks`, as a listener keeps them."""
+
+    until: int
+    played: dict[str, int]
+    ratings: dict[str, float]
+    favourites: list[str]
 
 
 @dataclass(kw_only=True, slots=True)
@@ -27,7 +37,7 @@ class UserMarks:
     ratings: dict[str, float] = field(default_factory=dict)
     favourites: list[str] = field(default_factory=list)
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> UserMarksJson:
         return {
             "until": self.until,
             "played": self.played,
@@ -36,7 +46,7 @@ class UserMarks:
         }
 
     @classmethod
-    def from_json(cls, found: Mapping[str, Any]) -> UserMarks:
+    def from_json(cls, found: UserMarksJson) -> UserMarks:
         return cls(
             until=found["until"],
             played=dict(found["played"]),

@@ -6,13 +6,23 @@ watched has no date. What a person's own token shows are that person's marks.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
-from typing import Any
+
+from typing_extensions import TypedDict
 
 from webhook.domain import values
 from webhook.servers.plex.api import Json
+
+
+class KnownJson(TypedDict):
+    """`Known`, as a listener keeps it."""
+
+    viewed_until: int
+    rated_until: int
+    counts: dict[str, int]
+    ratings: dict[str, float]
 
 
 @dataclass(kw_only=True, slots=True)
@@ -24,7 +34,7 @@ class Known:
     counts: dict[str, int] = field(default_factory=dict)
     ratings: dict[str, float] = field(default_factory=dict)
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> KnownJson:
         return {
             "viewed_until": self.viewed_until,
             "rated_until": self.rated_until,
@@ -33,7 +43,7 @@ class Known:
         }
 
     @classmethod
-    def from_json(cls, found: Mapping[str, Any]) -> Known:
+    def from_json(cls, found: KnownJson) -> Known:
         return cls(
             viewed_until=found["viewed_until"],
             rated_until=found["rated_until"],
