@@ -6,7 +6,7 @@ Not a lookup: the leading underscore keeps it out of the scan.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from typing import TYPE_CHECKING, Any
@@ -70,8 +70,9 @@ class ListedEpisode:
         return known if self.minutes is None else {**known, "minutes": self.minutes}
 
     @classmethod
-    def from_json(cls, known: Mapping[str, Any]) -> ListedEpisode:
-        return cls(**{**known, "ids": Ids.from_json(known.get("ids"))})
+    def from_json(cls, known: ListedEpisodeJson) -> ListedEpisode:
+        make: Callable[..., ListedEpisode] = cls
+        return make(**{**known, "ids": Ids.from_json(known.get("ids"))})
 
 
 def id_pairs(ids: Ids, namespaces: Sequence[str]) -> Iterator[tuple[str, int | str]]:

@@ -7,10 +7,9 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import fields, replace
 from difflib import SequenceMatcher
-from typing import Any
 
 from webhook.domain.event import Episode, Item, Kind, Movie, Season, Show
 from webhook.domain.items import fold_title
@@ -163,14 +162,15 @@ def apply_match(item: Episode, part: FoundEpisode) -> Item:
     """The item with the episode's ids and its place as aired."""
     found, ids = part.episode, part.show.ids
     numbers = {} if found.season is None or found.number is None else {"season": found.season, "number": found.number, "numbering": "aired"}  # fmt: skip
-    known: dict[str, Any] = {
+    known: dict[str, object] = {
         "ids": item.ids.merge(found.ids),
         "show_ids": item.show_ids.merge(ids),
         "show": item.show or part.show.title,
         "title": item.title or found.title,
         **numbers,
     }
-    return replace(item, **{name: known[name] for name in field_names(item) if name in known})
+    change: Callable[..., Item] = replace
+    return change(item, **{name: known[name] for name in field_names(item) if name in known})
 
 
 def field_names(item: Item) -> list[str]:

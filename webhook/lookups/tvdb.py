@@ -321,7 +321,7 @@ def read_listed_episode(row: Mapping[str, Any]) -> ListedEpisode | None:
 
 def row_ids(own: Any, others: Any) -> Ids:
     """TVDB's own id, and the others by the name of their source."""
-    known: dict[str, Any] = {"tvdb": values.whole(own)}
+    known: dict[str, object] = {"tvdb": values.whole(own)}
     for row in values.objects(others):
         name = SOURCES.get(str(row.get("sourceName") or "").lower())
         if name == "imdb":

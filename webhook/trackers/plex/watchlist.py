@@ -12,8 +12,8 @@ It is signed in to by the account's own token; the one of the server that a sign
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import timedelta
-from typing import Any
 
 import httpx
 
@@ -148,7 +148,7 @@ class PlexWatchlist(MediaServer):
         return as_rows(child(body, "MediaContainer").get("Metadata"))
 
     async def ask_account(
-        self, access: Access, method: str, url: str, params: dict[str, Any] | None = None
+        self, access: Access, method: str, url: str, params: Mapping[str, str] | None = None
     ) -> httpx.Response:
         """One call as the account itself; raises Snooze where its token is not known or not accepted."""
         token = as_text(access.tokens.get("account_token"))

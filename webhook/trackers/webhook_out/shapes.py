@@ -128,7 +128,7 @@ DATES = frozenset({"date", "timestamp"})
 """Those that carry the date of a viewing."""
 
 
-def template_values(delivery: Delivery, user: str | None) -> dict[str, Any]:
+def template_values(delivery: Delivery, user: str | None) -> dict[str, object]:
     """The values of the names, None where nothing is known."""
     item, at = delivery.item, viewing_date(delivery)
     show = item if isinstance(item, Episode) else None
@@ -173,7 +173,7 @@ def jellyfin_ids(ids: Ids) -> dict[str, str]:
     return {name: str(value) for space, name in JELLYFIN_IDS.items() if (value := getattr(ids, space))}
 
 
-def generic_ids(ids: Ids) -> dict[str, Any] | None:
+def generic_ids(ids: Ids) -> dict[str, object] | None:
     return {space: value for space in GENERIC_IDS if (value := getattr(ids, space))} or None
 
 

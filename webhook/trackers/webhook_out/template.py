@@ -65,7 +65,7 @@ def names_in(text: str) -> set[str]:
     return set(NAME.findall(text))
 
 
-def fill_in(part: Any, values: Mapping[str, Any]) -> Any:
+def fill_in(part: Any, values: Mapping[str, object]) -> Any:
     """The part with its names filled in; LEFT_OUT where nothing is known of it."""
     if isinstance(part, dict):
         filled = {name: fill_in(value, values) for name, value in part.items()}
@@ -75,7 +75,7 @@ def fill_in(part: Any, values: Mapping[str, Any]) -> Any:
     return fill_in_text(part, values) if isinstance(part, str) else part
 
 
-def fill_in_text(text: str, values: Mapping[str, Any]) -> Any:
+def fill_in_text(text: str, values: Mapping[str, object]) -> Any:
     """A text that is one name is left out where nothing is known; without quotes it is the value itself."""
     alone = NAME.fullmatch(text.removeprefix(BARE).strip())
     if alone is None:
