@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated, Any
+from datetime import datetime
+from typing import Annotated, NamedTuple
 
 from pydantic import Field
 from sqlalchemy import ColumnElement, Connection, select
@@ -12,10 +13,12 @@ from typing_extensions import TypedDict
 from webhook import clock
 from webhook.domain.event import Ids, Show
 from webhook.domain.items import fold_title
+from webhook.domain.json_shapes import ItemJson
 from webhook.domain.pictures import picture_key
 from webhook.history import library, shows
 from webhook.history.shows import Place
 from webhook.storage.json_fields import Count, Id, PictureKey, Time
+from webhook.storage.rows import fetch_all
 from webhook.storage.tables import episode_list, follow, play, play_key
 from webhook.web.http.errors import Problem
 from webhook.web.http.params import clean
@@ -77,9 +80,10 @@ def whole_show(connection: Connection, person_id: int, key: str) -> ShowJson | N
     for row in rows:
         item = row.item
         title, ids = title or item.get("show"), ids.merge(Ids.from_json(item.get("show_ids")))
-        if item.get("season") is None or item.get("number") is None:
+        season, number = item.get("season"), item.get("number")
+        if season is None or number is None:
             continue
-        place = (item["season"], item["number"])
+        place = (season, number)
         episode = episodes.setdefault(place, unseen_episode(place, item.get("title")))
         episode["title"] = episode["title"] or item.get("title")
         episode["plays"].append({"id": row.id, "watched_at": clock.stamp(row.watched_at)})
@@ -107,13 +111,21 @@ def has_page(connection: Connection, person_id: int, key: str) -> bool:
     return connection.execute(watched.limit(1)).first() is not None
 
 
-def plays_of(connection: Connection, person_id: int, key: str) -> list[Any]:
+class WatchedEpisode(NamedTuple):
+    """A watched play of an episode."""
+
+    id: int
+    item: ItemJson
+    watched_at: datetime
+
+
+def plays_of(connection: Connection, person_id: int, key: str) -> list[WatchedEpisode]:
     """The person's watched plays of a show's episodes, by play key."""
     within = is_key_of(connection, person_id, key)
     wanted = select(play.c.id, play.c.item, play.c.watched_at).where(
         play.c.id.in_(select(play_key.c.play_id).where(*within)), shows.counts_as_viewing(person_id)
     )
-    return list(connection.execute(wanted.order_by(play.c.watched_at)))
+    return fetch_all(connection, wanted.order_by(play.c.watched_at), WatchedEpisode)
 
 
 def is_key_of(connection: Connection, person_id: int, key: str) -> list[ColumnElement[bool]]:

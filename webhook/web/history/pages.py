@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime, tzinfo
-from typing import Any
 
 from sqlalchemy import Connection
 from starlette.requests import Request
@@ -16,6 +15,7 @@ from webhook.domain import guids
 from webhook.domain.event import Ids, Kind
 from webhook.domain.json_shapes import ItemChangeJson
 from webhook.history import edits, restoration
+from webhook.history.edits import EditResult, Tellers
 from webhook.history.library import show_key
 from webhook.history.play_store import play_from_row
 from webhook.history.stats_span import zone_for
@@ -33,7 +33,7 @@ from webhook.queries.plays import (
     unsent_marks,
 )
 from webhook.web.history.additions import ID_FIELDS, ID_NAMES, NUMBER_FIELDS, TITLE_FIELDS
-from webhook.web.history.api import own_play, whole_play
+from webhook.web.history.api import EditPlay, own_play, whole_play
 from webhook.web.history.filters import Filters
 from webhook.web.history.rows import PlayEntry, by_day, origin_marks, with_marks
 from webhook.web.http.errors import Problem
@@ -134,15 +134,19 @@ class History(Page):
         return await self.apply_edit(
             request,
             visitor,
-            lambda connection, *given: edits.redate_play(connection, given[0], at, *given[1:]),
+            lambda connection, play_id, can, by, now: edits.redate_play(
+                connection, play_id, at, can, by, now
+            ),
         )
 
     async def correct(self, request: Request, visitor: Visitor, fields: Mapping[str, str]) -> str:
         about = parse_item_fields(fields)
 
-        def correct_item(connection: Connection, play_id: int, *given: Any) -> edits.EditResult:
+        def correct_item(
+            connection: Connection, play_id: int, can: Tellers, by: str | None, now: datetime
+        ) -> EditResult:
             item = edits.correct_item(play_from_row(edits.get_row(connection, play_id)).item, about)
-            return edits.correct_play(connection, play_id, item, *given)
+            return edits.correct_play(connection, play_id, item, can, by, now)
 
         return await self.apply_edit(request, visitor, correct_item)
 
@@ -151,14 +155,16 @@ class History(Page):
         if not other.isdecimal() or len(other) > 18:
             raise Problem(422, "Choose the play to merge.")
 
-        def merge_plays(connection: Connection, play_id: int, *given: Any) -> edits.EditResult:
+        def merge_plays(
+            connection: Connection, play_id: int, can: Tellers, by: str | None, now: datetime
+        ) -> EditResult:
             if own_play(connection, visitor, int(other)) is None:
                 raise edits.NoEdit(f"play {other} was not found")
-            return edits.merge_plays(connection, play_id, int(other), *given)
+            return edits.merge_plays(connection, play_id, int(other), can, by, now)
 
         return await self.apply_edit(request, visitor, merge_plays)
 
-    async def apply_edit(self, request: Request, visitor: Visitor, change: Any) -> str:
+    async def apply_edit(self, request: Request, visitor: Visitor, change: EditPlay) -> str:
         """Edit a play that the visitor may change, and redirect to it."""
         wanted = id_of(request)
 

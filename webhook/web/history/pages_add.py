@@ -6,7 +6,7 @@ import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
-from typing import Any, Literal, TypedDict
+from typing import Literal, TypedDict
 from urllib.parse import urlencode
 
 from sqlalchemy import Connection
@@ -18,6 +18,7 @@ from webhook import clock
 from webhook.domain import guids
 from webhook.domain.event import Ids, Kind, Movie, Show
 from webhook.domain.pictures import picture_key
+from webhook.history.edits import Recipients
 from webhook.history.stats_span import zone_of
 from webhook.storage.tables import PersonRow
 from webhook.transfer import manual_plays
@@ -206,7 +207,7 @@ def add_one(
     connection: Connection,
     person_id: int,
     new: NewPlay,
-    can: Any,
+    can: Recipients,
     by: str | None,
     now: datetime,
     *,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, tzinfo
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from sqlalchemy import Connection, select
 
@@ -47,7 +47,7 @@ class Need(NamedTuple):
     """Something that waits for the visitor, as one card; `covers` is the number of entries it stands for."""
 
     kind: str
-    entry: Any
+    entry: object
     covers: int = 1
 
 
