@@ -52,8 +52,9 @@ class Onward(TypedDict, total=False):
 
 
 class BegunSignIn(Onward):
-    """A sign-in on its way, as the browser's cookie keeps it; see `AuthRequest`."""
+    """A sign-in on its way, as the browser's cookie keeps it: an `AuthRequest` whose `url` was used and is empty."""
 
+    url: str
     state: str
     nonce: str
     verifier: str
@@ -110,7 +111,7 @@ class OidcPages(Once):
 
     def remember(self, request: Request, response: Response, begun: AuthRequest, more: Onward) -> None:
         kept = {
-            "state": begun.state, "nonce": begun.nonce, "verifier": begun.verifier,
+            "url": "", "state": begun.state, "nonce": begun.nonce, "verifier": begun.verifier,
             "redirect_uri": begun.redirect_uri, **more,
         }  # fmt: skip
         response.set_cookie(
@@ -148,7 +149,7 @@ class OidcPages(Once):
     async def ask_provider(self, request: Request, provider: OpenIDProvider, kept: BegunSignIn) -> OidcUser:
         """The user who signed in there; each sign-in is finished once, and one address cannot have many tried."""
         begun = AuthRequest(
-            url="", state=kept["state"], nonce=kept["nonce"], verifier=kept["verifier"],
+            url=kept["url"], state=kept["state"], nonce=kept["nonce"], verifier=kept["verifier"],
             redirect_uri=kept["redirect_uri"],
         )  # fmt: skip
         address = client_address(request.scope)
