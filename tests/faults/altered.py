@@ -4,7 +4,7 @@
 
 `hasty` makes pauses short (HASTY_TIMEOUT, HASTY_GATEWAY, HASTY_LIVE, HASTY_LEASE and HASTY_LANE in its environment are seconds). The real ones are minutes (5 s and doubling after a failure, 60 s where it
 is open whether a call was recorded, 5 min after a 429): right towards a tracker, too long to wait for
-in a test. `hold_settlements`, `hold_intake` and `hold_lanes` stand still at a point, for a kill that
+in a test. `hold_settlements`, `hold_intake`, `hold_lanes` and `hold_next_lanes` stand still at a point, for a kill that
 meets exactly that. `fast_clock` lets days pass within minutes. `quick_looks` looks at media servers many times a second. The others are mistakes, made on purpose, by which
 a test shows that it would find them.
 """
@@ -99,6 +99,11 @@ def hold_lanes() -> None:
     dispatcher.Dispatcher.start_soon = lambda self, claimed: None  # type: ignore[method-assign]
 
 
+def hold_next_lanes() -> None:
+    """Lanes that were claimed as another was settled are not worked on."""
+    dispatcher.Dispatcher.start_and_rest = lambda self, claim: None  # type: ignore[method-assign]
+
+
 def hold_intake() -> None:
     """The writer stops for good between the interpretation of a webhook and the commit that stores it."""
     take_in = intake.Intake.take_in
@@ -182,6 +187,7 @@ ALTERATIONS: dict[str, Callable[[], None]] = {
         fast_clock,
         hold_settlements,
         hold_lanes,
+        hold_next_lanes,
         hold_intake,
         unsynced,
         synced_now_and_then,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from operator import itemgetter
 
 import httpx
 import pytest
@@ -23,6 +24,28 @@ def test_what_was_claimed_with_its_webhook_and_not_sent_is_sent_once(installatio
     assert [entry["state"] for entry in before] == ["interpreted"]
     assert recorded(installation.trakt) == {number_of(1): 1}
     assert installation.process.watched() == {number_of(1): 1}
+
+
+def test_what_was_claimed_as_another_was_settled_and_not_sent_is_sent_once(
+    installation: Installation,
+) -> None:
+    """The second comes in while the first is on its way, so that the settlement of that one claims it."""
+    installation.trakt.faults.add("POST /scrobble/stop", delay=1.0)
+    installation.start("hold_next_lanes", **PATIENT)
+    assert [post(installation, number) for number in (1, 2)] == [200, 200]
+    eventually(lambda: states(installation) == ["done", "waiting"], "the first is settled")
+    installation.kill()
+
+    installation.resume()
+
+    assert installation.history() == [number_of(1), number_of(2)]
+    assert installation.process.watched() == {number_of(1): 1, number_of(2): 1}
+    assert states(installation) == ["done", "done"]
+
+
+def states(installation: Installation) -> list[str]:
+    deliveries = installation.process.everything("/deliveries", tracker="trakt")
+    return [entry["state"] for entry in sorted(deliveries, key=itemgetter("id"))]
 
 
 def test_what_was_sent_with_its_webhook_and_not_answered_is_sent_once(installation: Installation) -> None:
@@ -65,10 +88,10 @@ def test_a_webhook_that_was_not_committed_was_not_acknowledged_and_counts_once_w
     assert recorded(installation.trakt) == {number_of(1): 1}
 
 
-def post(installation: Installation) -> int | None:
+def post(installation: Installation, number: int = 1) -> int | None:
     """The status of a webhook's answer; None where there was none."""
     try:
-        return installation.process.post("plex", plex("media.scrobble", 1)).status_code
+        return installation.process.post("plex", plex("media.scrobble", number)).status_code
     except httpx.HTTPError:
         return None
 
