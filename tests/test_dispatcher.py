@@ -120,10 +120,11 @@ class Desk:
     def due(self) -> bool:
         if any(row.leased_until for row in self.rows(account)):
             return True
+        soon = clock.now() + timedelta(seconds=3)
         due = self.database.ask(
-            lambda connection: leases.find_next_due(connection, list(self.service.trackers))
+            lambda connection: leases.find_next_due(connection, list(self.service.trackers), soon)
         )
-        return due is not None and due <= clock.now() + timedelta(seconds=3)
+        return due is not None and due <= soon
 
     def states(self) -> list[str]:
         rows = self.database.ask(

@@ -352,9 +352,11 @@ def test_the_next_due_time_is_that_of_the_lane_that_is_free_first(database: Data
     hold = NOW + timedelta(minutes=7)
     database.do(lambda connection: connection.execute(update(account).values(held_until=hold)))
 
-    due = database.ask(lambda connection: leases.find_next_due(connection, ["trakt"]))
+    def next_due(until: datetime) -> datetime | None:
+        return database.ask(lambda connection: leases.find_next_due(connection, ["trakt"], until))
 
-    assert due == hold
+    assert next_due(NOW) == hold
+    assert next_due(NOW - timedelta(minutes=2)) is None
 
 
 def test_a_skipped_delivery_waits_once_its_rule_is_gone(database: Database, anna: int) -> None:

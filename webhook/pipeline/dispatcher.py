@@ -168,7 +168,8 @@ class Dispatcher:
         if len(lanes) < len(claimed):
             recorded = sum(len(lane.rows) for lane in claimed) - sum(len(lane.rows) for lane in lanes)
             self.database.after_commit(partial(self.health.count, recorded))
-        return Claim(lanes, leases.find_next_due(connection, request.batch))
+        until = request.now + timedelta(seconds=IDLE_INTERVAL)
+        return Claim(lanes, leases.find_next_due(connection, request.batch, until))
 
     def start(self, claimed: Sequence[Lane]) -> None:
         """Start work on claimed lanes."""

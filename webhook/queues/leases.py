@@ -18,6 +18,7 @@ from sqlalchemy import (
     Connection,
     and_,
     bindparam,
+    case,
     func,
     literal,
     or_,
@@ -310,17 +311,19 @@ def wake_forgotten(connection: Connection, moments: list[datetime]) -> list[int]
     return [len(found)] * len(moments)
 
 
-DUE = Prepared(
-    select(account.c.due_at, account.c.held_until).where(
-        account.c.due_at.is_not(None), account.c.tracker.in_(bindparam("trackers", expanding=True))
+HELD_LONGER = account.c.held_until > account.c.due_at
+NEXT_DUE = Prepared(
+    select(func.min(case((HELD_LONGER, account.c.held_until), else_=account.c.due_at))).where(
+        account.c.due_at <= bindparam("until", type_=Utc),
+        account.c.tracker.in_(bindparam("trackers", expanding=True)),
     )
 )
 
 
-def find_next_due(connection: Connection, trackers: Collection[str]) -> datetime | None:
-    """The due time of the next lane, or None if nothing waits."""
-    rows = DUE.rows(connection, {"trackers": list(trackers)})
-    return min((max(due_at, held_until or due_at) for due_at, held_until in rows), default=None)
+def find_next_due(connection: Connection, trackers: Collection[str], until: datetime) -> datetime | None:
+    """The time at which the next lane may be claimed; None if none falls due until then."""
+    due: datetime | None = NEXT_DUE.scalar(connection, {"trackers": list(trackers), "until": until})
+    return due
 
 
 # --- renewals
