@@ -26,6 +26,7 @@ from webhook.pipeline.intake import MAX_AT_ONCE, Intake
 from webhook.pipeline.parsed import Parsed
 from webhook.queues import inbox
 from webhook.queues.inbox import ReceivedWebhook
+from webhook.queues.leases import Claim
 from webhook.storage.db import Database, Unavailable
 from webhook.storage.rows import fetch_all
 from webhook.storage.tables import WebhookRow, account, play, tick, webhook
@@ -173,6 +174,23 @@ def test_where_many_wait_they_are_stored_first(home: Home, monkeypatch: pytest.M
 
     assert lanes == [None]
     assert set(home.webhook_states()) <= {"received", "interpreted"}
+
+
+def test_what_a_batch_makes_due_is_claimed_in_its_commit(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The webhooks wait in the inbox, as after a restart; nothing else looks for lanes."""
+    claims: list[Claim] = []
+    monkeypatch.setattr(home.service.dispatcher, "start_and_rest", claims.append)
+    numbers = range(MAX_AT_ONCE + 1)
+    home.database.do(lambda connection: inbox.store_webhooks(connection, list(map(received, numbers))))
+
+    async def story() -> None:
+        async with home.open(), asyncio.timeout(PATIENCE):
+            while not claims:
+                await asyncio.sleep(0.01)
+
+    home.loop.run_until_complete(story())
+
+    assert [(lane.account_id, len(lane.rows)) for lane in claims[0]] == [(home.account_id, len(numbers))]
 
 
 def test_earlier_webhooks_are_interpreted_first(home: Home) -> None:

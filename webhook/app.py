@@ -94,6 +94,7 @@ def open_service(environ: Environ) -> Service:
     doorkeeper = TokenCache(database)
     interpreter = build_interpreter(database, built, settings)
     dispatcher = Dispatcher(database, built, credentials, identity)
+    interpreter.claim_due = dispatcher.claim_due
     intake = Intake(database, interpreter, dispatcher)
     receiver = Receiver(intake, doorkeeper, forms(), settings.max_body_bytes)
     intake.is_busy = receiver.is_busy

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import partial
 from itertools import chain
-from typing import Any, cast
+from typing import cast
 
 import structlog
 from sqlalchemy import Connection
@@ -185,13 +185,16 @@ class Dispatcher:
     def settle_and_claim(self, connection: Connection, waiting: list[Settlement]) -> list[bool]:
         """Record settlements; where a lane is released, claim what is due now in the same commit."""
         valid = settlements.settle(connection, waiting)
-        released = any(entry.release for entry, good in zip(waiting, valid, strict=True) if good)
-        request = self.claim_request(local=True) if released else None
-        if request is not None and (claim := self.try_claim(connection, request)) is not None:
-            self.database.after_commit(partial(self.call_soon, self.start_and_rest, claim))
-        elif released:
-            self.database.after_commit(partial(self.call_soon, self._news.set))
+        if any(entry.release for entry, good in zip(waiting, valid, strict=True) if good):
+            self.claim_due(connection)
         return valid
+
+    def claim_due(self, connection: Connection) -> None:
+        """Claim what is due now, and start work on it after the commit; where that fails, look for it then."""
+        request = self.claim_request(local=True)
+        claim = None if request is None else self.try_claim(connection, request)
+        then = self._news.set if claim is None else partial(self.start_and_rest, claim)
+        self.database.after_commit(partial(self.call_soon, then))
 
     def try_claim(self, connection: Connection, request: ClaimRequest) -> Claim | None:
         """Claim lanes; None if that failed, which undoes nothing else of the transaction."""
@@ -219,11 +222,11 @@ class Dispatcher:
 
     def start_soon(self, claimed: Sequence[Lane]) -> None:
         """Start work on lanes that were claimed with what made them due, then look for others that are due."""
-        self.call_soon(self.start_and_look, claimed)
+        self.call_soon(partial(self.start_and_look, claimed))
 
-    def call_soon(self, action: Callable[..., None], *given: Any) -> None:
+    def call_soon(self, action: Callable[[], None]) -> None:
         if self._loop is not None:
-            self._loop.call_soon_threadsafe(action, *given)
+            self._loop.call_soon_threadsafe(action)
 
     # --- on the event loop again
 

@@ -101,6 +101,8 @@ class Interpreter:
         self.news = asyncio.Event()
         self.behind = timedelta(0)  # the part of the clock's set-back already corrected
         self.told = asyncio.Event()  # set when there may be something to deliver
+        self.claim_due: Callable[[Connection], None] | None = None
+        """Claims what a batch made due in its transaction; without it the dispatcher is told afterwards."""
         self.added: set[str] = set()  # the media servers to which something was added
         self._loop: asyncio.AbstractEventLoop | None = None  # while it runs
 
@@ -121,12 +123,12 @@ class Interpreter:
                 )
                 count = 0
                 await asyncio.sleep(IDLE_INTERVAL)
-            if count:
-                self.told.set()
-            elif count is None:
+            if count is None:
                 await asyncio.sleep(BACK_OFF)
-            else:
+            elif count == 0:
                 await clock.awaken(self.news, stop, IDLE_INTERVAL)
+            elif self.claim_due is None:
+                self.told.set()
         self._loop = None
 
     @property
@@ -158,7 +160,10 @@ class Interpreter:
 
     def interpret_batches(self, connection: Connection, waiting: list[Window]) -> list[int]:
         """Interpret the webhooks that are this interpreter's turn; returns the number for each window."""
-        return [self.interpret_window(connection, window) for window in waiting]
+        done = [self.interpret_window(connection, window) for window in waiting]
+        if self.claim_due is not None and any(done):
+            self.claim_due(connection)
+        return done
 
     def interpret_window(self, connection: Connection, window: Window) -> int:
         reader = ConflictReader(connection, claim_first=self.claim_first, collection_of=self.collection_of)
