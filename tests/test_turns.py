@@ -15,7 +15,7 @@ from typing import Any
 
 import orjson
 import pytest
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, select, text
 from sqlalchemy.exc import IntegrityError
 
 from tests.conftest import driver, made_database
@@ -274,16 +274,44 @@ def is_found_out(opened: Opened, seed: int) -> bool:
     return bool(found != expected)
 
 
+# --- a server that ends in the middle
+
+
+def test_a_webhook_that_gets_the_id_of_one_that_was_lost_is_read_itself(opened: Opened) -> None:
+    """After a crash PostgreSQL counts ids again from what is on its disk."""
+    database = opened()
+    database.do(lambda connection: settle_in(connection, ["anna", "ben"]))
+    interpreter = made_interpreter(database)
+
+    def receive(connection: Connection, payload: dict[str, Any]) -> int:
+        kept = received_webhook(payload)
+        (made,) = inbox.store_webhooks(connection, [kept])
+        interpreter.interpret_rows(connection, [inbox.stored_row(made, kept)])
+        return made
+
+    with contextlib.suppress(ZeroDivisionError), database.engine.begin() as connection:
+        lost = receive(connection, at("tv", "anna", 1, "media.scrobble"))
+        raise ZeroDivisionError  # as if the server had ended before the commit
+    count_again = text("SELECT setval(pg_get_serial_sequence('webhook', 'id'), :lost, false)")
+    database.do(lambda connection: connection.execute(count_again, {"lost": lost}))
+    again = database.do(lambda connection: receive(connection, at("tv", "ben", 2, "media.scrobble")))
+
+    heard = database.ask(lambda connection: connection.execute(select(webhook.c.events)).scalar_one())
+    assert again == lost
+    assert [(event["user"], event["number"]) for event in heard] == [("ben", 2)]
+
+
 # --- two interpreters, one transaction beside the other
 
 
+def received_webhook(payload: dict[str, Any]) -> ReceivedWebhook:
+    return ReceivedWebhook(
+        source="plex", token_id=None, received_at=NOW, content_type=None, raw=orjson.dumps(payload)
+    )
+
+
 def store(database: Database, *payloads: dict[str, Any]) -> list[int]:
-    waiting = [
-        ReceivedWebhook(
-            source="plex", token_id=None, received_at=NOW, content_type=None, raw=orjson.dumps(payload)
-        )
-        for payload in payloads
-    ]
+    waiting = list(map(received_webhook, payloads))
     return database.do(lambda connection: inbox.store_webhooks(connection, waiting))
 
 

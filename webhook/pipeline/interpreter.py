@@ -156,7 +156,8 @@ class Interpreter:
         """Interpret webhooks that this transaction has stored, and before which none waits; returns the number done."""
         if self.database.sqlite:  # no other interpreter, and nothing changed since they were stored
             return self.interpret_together(connection, list(map(self.parse, rows)))
-        return self.interpret_window(connection, self.turns.read_window(connection, len(rows)))
+        window = self.turns.read_window(connection, len(rows), uncommitted=True)
+        return self.interpret_window(connection, window)
 
     def interpret_batches(self, connection: Connection, waiting: list[Window]) -> list[int]:
         """Interpret the webhooks that are this interpreter's turn; returns the number for each window."""

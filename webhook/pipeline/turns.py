@@ -74,8 +74,12 @@ class Turns:
         self.reach = 0  # how far to look: as far as others have taken what comes first
         self._entries: dict[Head, Entry] = {}  # the window before, which is not parsed again
 
-    def read_window(self, connection: Connection, most: int) -> Window:
-        """Read and parse the oldest webhooks that wait, before the transaction."""
+    def read_window(self, connection: Connection, most: int, *, uncommitted: bool = False) -> Window:
+        """Read and parse the oldest webhooks that wait, before the transaction; they are remembered for the next window.
+
+        What is `uncommitted` is not: where it fails, or the server does before it is on its disk, another webhook may
+        get its id. On SQLite nothing is remembered, since it gives the id of an insert that failed to the next.
+        """
         count = max(self.reach, most)
         heads = [Head(*row) for row in HEADS.rows(connection, {"count": count})]
         known = self._entries
@@ -88,7 +92,7 @@ class Turns:
                 entries[head] = entry
             elif (row := read.get(head[:3])) is not None:
                 entries[head] = Entry(head, self.parse(row))
-        if connection.dialect.name != "sqlite":  # which may give the id of an insert that failed to another
+        if connection.dialect.name != "sqlite" and not uncommitted:
             self._entries = entries
         return Window(most, list(entries.values()), len(heads) == count)
 
