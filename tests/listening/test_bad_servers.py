@@ -24,7 +24,7 @@ from webhook.servers import plex
 from webhook.servers._mediabrowser import listening, socket, viewings
 from webhook.servers.plex import listening as plex_listening
 
-SOON = 20.0
+SOON = 60.0
 NAMES = ("plex", *SERVERS)
 SESSIONS = tuple(SERVERS)
 FILM = "b1" * 16
